@@ -1,0 +1,129 @@
+import { chmod, copyFile, cp, mkdir, readFile, rm, statfs } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { modules, type ModuleSpec } from "./modules";
+import { cache, goCaches, repository } from "./paths";
+import { run } from "./run";
+import { digestOf, digestOfTree, stored, workDirectory } from "./store";
+
+/** The Go release that builds everything and that the Go build stage runs, with its patch version. */
+export const goVersion = "1.26.8";
+
+/** Modules built at the same time; each gets an equal share of the processors. */
+export const goBuilders = Math.min(2, availableParallelism());
+
+/** Compile output kept on disk at most, in GiB, before it is dropped: it can be made again. */
+const compileCacheLimit = 24;
+
+const wrapper = (name: string) => join(repository, "tools/modules", name);
+
+/** Processor architecture of this machine, as Go names it. */
+export const goArchitecture = process.arch === "x64" ? "amd64" : process.arch;
+
+const goEnvironment = (spec?: ModuleSpec): Record<string, string> => ({
+  CGO_ENABLED: spec?.cgo ? "1" : "0",
+  GOCACHE: join(goCaches, "build"),
+  GOFLAGS: "-mod=readonly -modcacherw -trimpath -buildvcs=false",
+  GOMODCACHE: join(goCaches, "mod"),
+  GOTOOLCHAIN: `go${goVersion}`,
+  GOWORK: "off",
+});
+
+const specOf = (name: string): ModuleSpec => {
+  const spec = modules[name];
+  if (spec === undefined) throw new Error(`no module ${name}`);
+  return spec;
+};
+
+/** Version of the upstream, from the wrapper's go.mod. */
+export const moduleVersion = async (name: string): Promise<string> => {
+  const { upstream } = specOf(name);
+  const found = new RegExp(`^(?:require)?\\s*${upstream.replaceAll(".", "\\.")} (v\\S+)`, "m").exec(
+    await readFile(join(wrapper(name), "go.mod"), "utf8"),
+  );
+  if (found?.[1] === undefined) throw new Error(`tools/modules/${name}/go.mod does not require ${upstream}`);
+  return found[1];
+};
+
+/** Content key of a module's output: wrapper, recipe, Go release and machine. */
+export const moduleKey = async (name: string): Promise<string> =>
+  digestOf(
+    await digestOfTree(wrapper(name)),
+    JSON.stringify(specOf(name)),
+    goVersion,
+    goArchitecture,
+    process.platform,
+  );
+
+/** Builds a module's programs into `bin/` and keeps its run-time files in `share/`. */
+export const buildModule = async (name: string): Promise<string> =>
+  stored(name, await moduleKey(name), async (output) => {
+    const spec = specOf(name);
+    const source = await workDirectory(`${name}-source`);
+    await cp(wrapper(name), source, { recursive: true });
+    const go = (...args: string[]) => run("go", args, { cwd: source, env: goEnvironment(spec) });
+
+    const embed = spec.embed ?? [];
+    const share = spec.share ?? [];
+    if (embed.length + share.length > 0) {
+      const { Dir } = JSON.parse(await go("mod", "download", "-json", spec.upstream)) as { Dir: string };
+      for (const file of embed) await copyFile(join(Dir, file), join(source, basename(file)));
+      for (const path of share) {
+        const target = join(output, "share", path);
+        await mkdir(dirname(target), { recursive: true });
+        await cp(join(Dir, path), target, { recursive: true });
+      }
+    }
+
+    const version = await moduleVersion(name);
+    const stamps = Object.entries(spec.stamps ?? {}).map(([variable, value]) => [
+      "-X",
+      `${variable}=${value.replace("${version}", version)}`,
+    ]);
+    const flags = [
+      "-p",
+      String(Math.max(1, Math.floor(availableParallelism() / goBuilders))),
+      "-ldflags",
+      ["-s", "-w", "-buildid=", ...stamps.flat()].join(" "),
+      ...(spec.tags ? ["-tags", spec.tags.join(",")] : []),
+    ];
+    for (const [program, pkg] of Object.entries(spec.programs)) {
+      const target = pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`;
+      await go("build", ...flags, "-o", join(output, "bin", program), target);
+    }
+    await rm(source, { recursive: true });
+    await dropCompileCacheOver(compileCacheLimit);
+  });
+
+/** Directory of the pinned Go release, as the module registry serves it, verified by the checksum database. */
+export const goRelease = async (): Promise<string> => {
+  const version = `v0.0.1-go${goVersion}.linux-${goArchitecture}`;
+  return stored("go-release", digestOf(version), async (output) => {
+    const json = await run("go", ["mod", "download", "-json", `golang.org/toolchain@${version}`], {
+      cwd: cache,
+      env: { ...goEnvironment(), GOFLAGS: "-modcacherw" },
+    });
+    await cp((JSON.parse(json) as { Dir: string }).Dir, output, { recursive: true });
+    for (const part of ["test", "api", "doc", "misc"]) await rm(join(output, part), { recursive: true, force: true });
+    for (const program of ["bin/go", "bin/gofmt"]) await chmod(join(output, program), 0o755);
+  });
+};
+
+let freeAtStart: number | undefined;
+
+/** Free space of the cache's file system in GiB. */
+export const freeGibibytes = async (): Promise<number> => {
+  const { bavail, bsize } = await statfs(cache);
+  return (bavail * bsize) / 2 ** 30;
+};
+
+const dropCompileCacheOver = async (limit: number): Promise<void> => {
+  const free = await freeGibibytes();
+  freeAtStart ??= free;
+  if (freeAtStart - free < limit) return;
+  await rm(join(goCaches, "build"), { recursive: true, force: true });
+  freeAtStart = await freeGibibytes();
+};
+
+/** Removes Go's module and compile caches. */
+export const dropGoCaches = (): Promise<void> => rm(goCaches, { recursive: true, force: true });

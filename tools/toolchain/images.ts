@@ -1,0 +1,138 @@
+import type { RootfsSpec } from "./debian";
+import type { ImageConfig } from "./oci";
+
+/** An image: a root file system or nothing, and one layer of our own on it. */
+export interface ImageSpec {
+  /** Name in {@link rootfs}. @default none: the image holds only its layer */
+  rootfs?: string;
+  /** What the layer holds: path in the image -> `<module>/<path below its output>`. */
+  files: Record<string, string>;
+  /** Module whose version the image carries; omitted for images of our own, whose version is the project's. */
+  module?: string;
+  config: ImageConfig;
+  /** Whether the image is also named by its version, for kubeadm, which knows no digests. */
+  named?: "version";
+}
+
+/** User and group of every image that needs no other. */
+export const nonRoot = 65532;
+
+const certificates = "ca-certificates";
+const network = ["conntrack", "iptables", "kmod", "nftables"];
+
+/** The root file systems that images and nodes share. */
+export const rootfs: Record<string, RootfsSpec> = {
+  shell: { packages: [certificates] },
+  git: { packages: [certificates, "git", "tini"] },
+  forge: { packages: [certificates, "git", "lighttpd", "lighttpd-mod-openssl"] },
+  publish: { packages: [certificates, "jq"] },
+  "kube-proxy": { packages: network },
+  cilium: { packages: [certificates, ...network, "clang-19", "ipset", "iproute2", "llvm-19", "util-linux"] },
+  node: {
+    packages: [
+      ...network,
+      ...[certificates, "dbus", "ebtables", "ethtool", "hostname", "iproute2", "jq", "libseccomp2", "mount", "pigz"],
+      ...["procps", "socat", "systemd", "systemd-sysv", "util-linux"],
+    ],
+    customize: [
+      'chroot "$1" useradd --system --no-create-home --shell /usr/sbin/nologin etcd',
+      ...[
+        "/lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service",
+        "/lib/systemd/system/multi-user.target.wants/*",
+        "/etc/systemd/system/*.wants/*",
+        "/lib/systemd/system/local-fs.target.wants/*",
+        "/lib/systemd/system/sockets.target.wants/*udev*",
+        "/lib/systemd/system/sockets.target.wants/*initctl*",
+        "/lib/systemd/system/basic.target.wants/*",
+      ].map((units) => `rm -f "$1"${units}`),
+    ],
+  },
+};
+
+const user = `${nonRoot}:${nonRoot}`;
+
+/** An image that holds one program and starts it. */
+const programImage = (module: string, program: string, path: string, config: ImageConfig = {}): ImageSpec => ({
+  module,
+  files: { [path]: `${module}/bin/${program}` },
+  config: { Entrypoint: [path], User: user, ...config },
+});
+
+/** An image of the control plane, which kubeadm names by version and runs as it decides. */
+const controlPlane = (module: string, program: string): ImageSpec => ({
+  ...programImage(module, program, `/usr/local/bin/${program}`, { User: "0:0" }),
+  named: "version",
+});
+
+const tektonImages = [
+  "controller",
+  "webhook",
+  "events",
+  "resolvers",
+  "entrypoint",
+  "nop",
+  "workingdirinit",
+  "sidecarlogresults",
+];
+
+/** Every image of the factory, by its name in the lock file. */
+export const images: Record<string, ImageSpec> = {
+  pause: { ...programImage("pause", "pause", "/pause", { User: "65535:65535" }), module: "kubernetes" },
+  etcd: controlPlane("etcd", "etcd"),
+  coredns: { ...programImage("coredns", "coredns", "/coredns"), named: "version" },
+  "kube-apiserver": controlPlane("kubernetes", "kube-apiserver"),
+  "kube-controller-manager": controlPlane("kubernetes", "kube-controller-manager"),
+  "kube-scheduler": controlPlane("kubernetes", "kube-scheduler"),
+  "kube-proxy": { ...controlPlane("kubernetes", "kube-proxy"), rootfs: "kube-proxy" },
+  cilium: {
+    rootfs: "cilium",
+    module: "cilium",
+    files: {
+      "/usr/bin/cilium-agent": "cilium/bin/cilium-agent",
+      "/usr/bin/cilium-dbg": "cilium/bin/cilium-dbg",
+      "/usr/bin/cilium-mount": "cilium/bin/cilium-mount",
+      "/usr/bin/cilium-sysctlfix": "cilium/bin/cilium-sysctlfix",
+      "/opt/cni/bin/cilium-cni": "cilium/bin/cilium-cni",
+      "/opt/cni/bin/loopback": "cni-plugins/bin/loopback",
+      "/init-container.sh": "cilium/share/images/cilium/init-container.sh",
+      "/install-plugin.sh": "cilium/share/plugins/cilium-cni/install-plugin.sh",
+      "/cni-uninstall.sh": "cilium/share/plugins/cilium-cni/cni-uninstall.sh",
+      "/var/lib/cilium/bpf": "cilium/share/bpf",
+    },
+    config: {
+      Cmd: ["/usr/bin/cilium-agent"],
+      Env: ["PATH=/usr/lib/llvm-19/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    },
+  },
+  "cilium-operator": programImage("cilium", "cilium-operator-generic", "/usr/bin/cilium-operator-generic", {
+    User: "0:0",
+  }),
+  "local-path-provisioner": programImage(
+    "local-path-provisioner",
+    "local-path-provisioner",
+    "/usr/bin/local-path-provisioner",
+  ),
+  ...Object.fromEntries(
+    tektonImages.map((program) => [`tekton-${program}`, programImage("tekton", program, `/ko-app/${program}`)]),
+  ),
+  "tekton-resolvers": { ...programImage("tekton", "resolvers", "/ko-app/resolvers"), rootfs: "git" },
+  "chains-controller": programImage("chains", "controller", "/ko-app/controller"),
+  ...Object.fromEntries(
+    ["controller", "webhook", "cainjector"].map((program) => [
+      `cert-manager-${program}`,
+      programImage("cert-manager", program, `/app/cmd/${program}/${program}`),
+    ]),
+  ),
+  registry: programImage("distribution", "registry", "/usr/bin/registry", {
+    Cmd: ["serve", "/etc/distribution/config.yml"],
+  }),
+  shell: { rootfs: "shell", files: {}, config: { User: user } },
+  "stage-git": { rootfs: "git", files: {}, config: { User: user } },
+  "stage-go": {
+    rootfs: "shell",
+    files: { "/usr/local/go": "go-release" },
+    config: { User: user, Env: ["PATH=/usr/local/go/bin:/usr/bin:/bin", "GOTOOLCHAIN=local"] },
+  },
+  "stage-publish": { rootfs: "publish", files: { "/usr/bin/crane": "crane/bin/crane" }, config: { User: user } },
+  forge: { rootfs: "forge", files: {}, config: { User: user } },
+};

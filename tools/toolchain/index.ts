@@ -1,0 +1,289 @@
+import { cp, link, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { buildRootfs, installPackages, missingPackages, rootfsKey } from "./debian";
+import {
+  buildModule,
+  dropGoCaches,
+  goArchitecture,
+  goBuilders,
+  goRelease,
+  goVersion,
+  moduleKey,
+  moduleVersion,
+} from "./go";
+import { images, rootfs, type ImageSpec } from "./images";
+import { modules } from "./modules";
+import { layOutNode } from "./node-image";
+import { Layout, reproducibleTar, type Image } from "./oci";
+import { cache, lockFile, work } from "./paths";
+import { run } from "./run";
+import { digestOf, digestOfTree, isStored, removeUnused, stored, workDirectory } from "./store";
+
+/** One step of the build, told when it starts and when it ends. */
+export interface ToolchainEvent {
+  name: string;
+  kind: "package" | "module" | "root file system" | "image";
+  state: "cached" | "building" | "built" | "failed";
+  /** Number of the step, from 1. */
+  index: number;
+  total: number;
+  /** Wall-clock time of a step that was built or failed. */
+  seconds?: number;
+}
+
+/** What the toolchain consists of; the content of the lock file. */
+export interface ToolchainLock {
+  /** Operating system and processor, as Go names them. */
+  platform: string;
+  /** Image name -> the reference by digest that nodes know it by, and its version. */
+  images: Record<string, { reference: string; version: string }>;
+  /** Upstream name -> directory of the manifests and files that are read at run time. */
+  sources: Record<string, string>;
+  /** Directory of the programs. */
+  bin: string;
+  /** Directory of Pulumi's plugins, laid out as below `$PULUMI_HOME/plugins`. */
+  plugins: string;
+  /** Archive of all images, which every node imports at its first start. */
+  imageArchive: string;
+  /** The image of a kind node: its name in the container engine, and the archive to load it from. */
+  node: { reference: string; archive: string };
+}
+
+/** Registry part of the names of the factory's own images; there is no such host, nodes have them all. */
+const imageHost = "ssf.local";
+
+/** Debian packages that this machine must have: for the builds, and to run nodes where there is no Docker. */
+const hostPackages = [
+  ...new Set([...Object.values(modules).flatMap(({ cgo }) => cgo ?? []), "git", "mmdebstrap", "tar"]),
+];
+
+const pluginLaunchers: Record<string, string> = {
+  "pulumi-analyzer-policy": "@pulumi/pulumi/cmd/run-policy-pack",
+  "pulumi-resource-pulumi-nodejs": "@pulumi/pulumi/cmd/dynamic-provider",
+};
+
+/** The static pod sandbox program, from the source in the Kubernetes module. */
+const buildPause = async (kubernetes: string): Promise<string> =>
+  stored("pause", digestOf(await moduleKey("kubernetes"), "pause"), async (output) => {
+    await mkdir(join(output, "bin"));
+    const flags = ["-Os", "-Wall", "-static", "-DVERSION=pinned", "-Wl,--build-id=none", "-s"];
+    await run("gcc", [...flags, "-o", join(output, "bin/pause"), join(kubernetes, "share/build/pause/linux/pause.c")]);
+  });
+
+/** Copies `<output>/<path>` of a step to a place in a layer; a link where that is possible. */
+const place = async (outputs: Record<string, string>, from: string, to: string): Promise<void> => {
+  const [module = "", ...rest] = from.split("/");
+  const source = join(outputs[module] ?? "", ...rest);
+  await mkdir(dirname(to), { recursive: true });
+  await link(source, to).catch(() => cp(source, to, { recursive: true, verbatimSymlinks: true }));
+};
+
+const imageVersion = async ({ module }: ImageSpec): Promise<string> =>
+  module === undefined ? "0.1.0" : moduleVersion(module);
+
+const addToLayout = async (
+  layout: Layout,
+  name: string,
+  spec: ImageSpec,
+  outputs: Record<string, string>,
+): Promise<Image> => {
+  const root = await workDirectory(`image-${name}`);
+  if (spec.rootfs === undefined) await mkdir(join(root, "tmp"), { mode: 0o1777 });
+  for (const [to, from] of Object.entries(spec.files)) await place(outputs, from, join(root, to));
+  const layers = spec.rootfs === undefined ? [] : [join(outputs[`rootfs-${spec.rootfs}`] ?? "", "rootfs.tar")];
+  if (spec.rootfs === undefined || Object.keys(spec.files).length > 0) {
+    await run("chmod", ["-R", "go=u,go-w", root]);
+    if (spec.rootfs === undefined) await run("chmod", ["1777", join(root, "tmp")]);
+    await reproducibleTar(root, `${root}.tar`);
+    layers.push(`${root}.tar`);
+  }
+  const image = await layout.addImage(layers, spec.config);
+  await rm(root, { recursive: true });
+  await rm(`${root}.tar`, { force: true });
+  return image;
+};
+
+/** One archive with every image of the factory, and `images.json` with their references. */
+const buildImages = async (outputs: Record<string, string>, key: string): Promise<string> =>
+  stored("images", key, async (output) => {
+    const directory = await workDirectory("layout");
+    const layout = new Layout(directory);
+    const named: { names: string[]; image: Image }[] = [];
+    const list: ToolchainLock["images"] = {};
+    for (const [name, spec] of Object.entries(images)) {
+      const image = await addToLayout(layout, name, spec, outputs);
+      const version = await imageVersion(spec);
+      const reference = `${imageHost}/${name}@${image.manifest.digest}`;
+      named.push({ names: [reference, ...(spec.named ? [`${imageHost}/${name}:${version}`] : [])], image });
+      list[name] = { reference, version };
+    }
+    await layout.pack(join(output, "images.tar"), named);
+    await writeFile(join(output, "images.json"), JSON.stringify(list));
+    await rm(directory, { recursive: true });
+  });
+
+const nodeName = "localhost/secure-software-factory/node";
+
+/** The archive of the kind node image. */
+const buildNode = async (outputs: Record<string, string>, key: string, pauseImage: string): Promise<string> =>
+  stored("node", key, async (output) => {
+    const root = await workDirectory("node-root");
+    await layOutNode(root, outputs, pauseImage);
+    await reproducibleTar(root, `${root}.tar`);
+    const directory = await workDirectory("node-layout");
+    const layout = new Layout(directory);
+    const image = await layout.addImage([join(outputs["rootfs-node"] ?? "", "rootfs.tar"), `${root}.tar`], {
+      Entrypoint: ["/usr/local/bin/entrypoint", "/sbin/init"],
+      Env: ["container=docker"],
+      StopSignal: "SIGRTMIN+3",
+    });
+    const name = `${nodeName}:${image.manifest.digest.replace("sha256:", "").slice(0, 16)}`;
+    const [config, ...layers] = image.blobs;
+    await writeFile(
+      join(directory, "manifest.json"),
+      JSON.stringify([{ Config: config, RepoTags: [name], Layers: layers }]),
+    );
+    await layout.pack(join(output, "node.tar"), [{ names: [name], image }]);
+    await writeFile(join(output, "name"), name);
+    for (const path of [root, directory]) await rm(path, { recursive: true });
+    await rm(`${root}.tar`);
+  });
+
+/** The directory of all programs, and that of Pulumi's plugins. */
+const linkPrograms = async (outputs: Record<string, string>): Promise<string> => {
+  const programs = [
+    "pulumi",
+    "language-nodejs",
+    "kubernetes",
+    "kind",
+    "cosign",
+    "gatekeeper",
+    "crane",
+    "kube-bench",
+    "runc",
+  ];
+  return stored(
+    "programs",
+    digestOf(...programs.map((name) => outputs[name] ?? ""), JSON.stringify(pluginLaunchers)),
+    async (output) => {
+      const bin = join(output, "bin");
+      await mkdir(bin);
+      for (const name of programs)
+        for (const program of Object.keys(modules[name]?.programs ?? {}))
+          await symlink(join(outputs[name] ?? "", "bin", program), join(bin, program));
+      for (const [launcher, entry] of Object.entries(pluginLaunchers))
+        await writeFile(join(bin, launcher), `#!/bin/sh\nexec node "$(node -p 'require.resolve("${entry}")')" "$@"\n`, {
+          mode: 0o755,
+        });
+      const provider = join(output, "plugins/resource-kubernetes-v4.25.0");
+      await mkdir(provider, { recursive: true });
+      await symlink(
+        join(outputs["provider-kubernetes"] ?? "", "bin/pulumi-resource-kubernetes"),
+        join(provider, "pulumi-resource-kubernetes"),
+      );
+    },
+  );
+};
+
+/**
+ * Builds whatever of the toolchain is not in the cache yet, and writes the lock file. May be interrupted at any time and
+ * run again: finished steps are kept, unfinished ones start anew.
+ *
+ * @throws FactoryError with a failed program's own last lines
+ */
+export const buildToolchain = async ({
+  onEvent,
+}: {
+  onEvent: (event: ToolchainEvent) => void;
+}): Promise<ToolchainLock> => {
+  await mkdir(cache, { recursive: true });
+  await rm(work, { recursive: true, force: true });
+  const outputs: Record<string, string> = {};
+  const total = 1 + Object.keys(modules).length + Object.keys(rootfs).length + 5;
+  let started = 0;
+
+  const step = async (
+    kind: ToolchainEvent["kind"],
+    name: string,
+    isCached: boolean,
+    make: () => Promise<string | void>,
+  ) => {
+    const index = ++started;
+    if (!isCached) onEvent({ name, kind, state: "building", index, total });
+    const begin = Date.now();
+    const seconds = () => (Date.now() - begin) / 1000;
+    try {
+      const output = await make();
+      if (output !== undefined) outputs[name] = output;
+      onEvent(
+        isCached
+          ? { name, kind, state: "cached", index, total }
+          : { name, kind, state: "built", index, total, seconds: seconds() },
+      );
+    } catch (error) {
+      onEvent({ name, kind, state: "failed", index, total, seconds: seconds() });
+      throw error;
+    }
+  };
+
+  const missing = await missingPackages(hostPackages);
+  await step("package", "Debian packages", missing.length === 0, async () =>
+    missing.length > 0 ? installPackages(missing) : undefined,
+  );
+
+  const queue = await Promise.all(
+    Object.keys(modules).map(async (name) => ({ name, isCached: isStored(name, await moduleKey(name)) })),
+  );
+  const builder = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { name, isCached } = next;
+      await step("module", name, isCached, () => buildModule(name));
+    }
+  };
+  await Promise.all(Array.from({ length: goBuilders }, builder));
+  await step(
+    "module",
+    "go-release",
+    isStored("go-release", digestOf(`v0.0.1-go${goVersion}.linux-${goArchitecture}`)),
+    goRelease,
+  );
+  await step("module", "pause", isStored("pause", digestOf(await moduleKey("kubernetes"), "pause")), () =>
+    buildPause(outputs.kubernetes ?? ""),
+  );
+
+  for (const [name, spec] of Object.entries(rootfs))
+    await step("root file system", `rootfs-${name}`, isStored(`rootfs-${name}`, rootfsKey(spec)), () =>
+      buildRootfs(name, spec),
+    );
+
+  const recipe = await digestOfTree(__dirname);
+  const key = digestOf(recipe, JSON.stringify(outputs));
+  await step("image", "images", isStored("images", key), () => buildImages(outputs, key));
+  const imageDirectory = outputs.images ?? "";
+  const list = JSON.parse(await readFile(join(imageDirectory, "images.json"), "utf8")) as ToolchainLock["images"];
+  const nodeKey = digestOf(key, list.pause?.reference ?? "");
+  await step("image", "node", isStored("node", nodeKey), () =>
+    buildNode(outputs, nodeKey, list.pause?.reference ?? ""),
+  );
+  const nodeDirectory = outputs.node ?? "";
+  await step("module", "programs", false, () => linkPrograms(outputs));
+  const programs = outputs.programs ?? "";
+
+  const lock: ToolchainLock = {
+    platform: `linux/${goArchitecture}`,
+    images: list,
+    sources: Object.fromEntries(
+      Object.entries(modules)
+        .filter(([, spec]) => spec.share !== undefined)
+        .map(([name]) => [name, join(outputs[name] ?? "", "share")]),
+    ),
+    bin: join(programs, "bin"),
+    plugins: join(programs, "plugins"),
+    imageArchive: join(imageDirectory, "images.tar"),
+    node: { reference: await readFile(join(nodeDirectory, "name"), "utf8"), archive: join(nodeDirectory, "node.tar") },
+  };
+  await writeFile(lockFile, `${JSON.stringify(lock, undefined, 2)}\n`);
+  if (process.env.SSF_KEEP_GO_CACHES === undefined) await dropGoCaches();
+  await removeUnused(30);
+  return lock;
+};

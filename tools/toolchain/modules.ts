@@ -1,0 +1,147 @@
+/** Where a program's output comes from: a wrapper module in `tools/modules`, and what is built from it. */
+export interface ModuleSpec {
+  /** Module path of the upstream; its version is the one in the wrapper's go.mod. */
+  upstream: string;
+  /** Programs by the name that they get, each with its package path below {@link upstream} (`.` is the module itself). */
+  programs: Record<string, string>;
+  /** Linker variables that upstream's own build sets, with `${version}` for the module's version. */
+  stamps?: Record<string, string>;
+  /** Build tags. */
+  tags?: string[];
+  /** Debian packages with the C headers that the build needs; without any, cgo is off. */
+  cgo?: string[];
+  /** Files of the upstream that the wrapper's own main embeds; they are laid beside it. */
+  embed?: string[];
+  /** Directories and files of the upstream that are read at run time, kept below `share/`. */
+  share?: string[];
+}
+
+const componentBase = {
+  gitVersion: "${version}",
+  gitMajor: "1",
+  gitMinor: "35",
+  gitTreeState: "clean",
+  buildDate: "1970-01-01T00:00:00Z",
+};
+
+const stamped = (pkg: string, values: Record<string, string>) =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [`${pkg}.${name}`, value]));
+
+/** Every upstream, by the name of its folder in `tools/modules`. */
+export const modules: Record<string, ModuleSpec> = {
+  kubernetes: {
+    upstream: "k8s.io/kubernetes",
+    programs: Object.fromEntries(
+      [
+        "kubelet",
+        "kubeadm",
+        "kubectl",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kube-proxy",
+      ].map((program) => [program, `cmd/${program}`]),
+    ),
+    stamps: {
+      ...stamped("k8s.io/component-base/version", componentBase),
+      ...stamped("k8s.io/client-go/pkg/version", componentBase),
+    },
+    share: ["build/pause/linux"],
+  },
+  "provider-kubernetes": {
+    upstream: "github.com/pulumi/pulumi-kubernetes/provider/v4",
+    programs: { "pulumi-resource-kubernetes": "" },
+    stamps: { "github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version": "4.25.0" },
+    embed: ["cmd/pulumi-resource-kubernetes/schema.json", "cmd/pulumi-resource-kubernetes/terraform-mapping.json"],
+  },
+  pulumi: {
+    upstream: "github.com/pulumi/pulumi/pkg/v3",
+    programs: { pulumi: "cmd/pulumi" },
+    stamps: { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "${version}" },
+  },
+  "language-nodejs": {
+    upstream: "github.com/pulumi/pulumi/sdk/v3",
+    programs: { "pulumi-language-nodejs": "nodejs/cmd/pulumi-language-nodejs" },
+  },
+  kind: { upstream: "sigs.k8s.io/kind", programs: { kind: "." }, share: ["images/base/files"] },
+  containerd: {
+    upstream: "github.com/containerd/containerd/v2",
+    programs: {
+      containerd: "cmd/containerd",
+      "containerd-shim-runc-v2": "cmd/containerd-shim-runc-v2",
+      ctr: "cmd/ctr",
+    },
+    tags: ["no_btrfs", "no_devmapper", "no_zfs"],
+    stamps: { "github.com/containerd/containerd/v2/version.Version": "${version}" },
+  },
+  runc: {
+    upstream: "github.com/opencontainers/runc",
+    programs: { runc: "." },
+    cgo: ["gcc", "libc6-dev", "libseccomp-dev", "pkg-config"],
+    tags: ["seccomp"],
+    stamps: { "main.version": "${version}" },
+  },
+  "cni-plugins": {
+    upstream: "github.com/containernetworking/plugins",
+    programs: { loopback: "plugins/main/loopback", tap: "plugins/main/tap", "host-local": "plugins/ipam/host-local" },
+  },
+  etcd: { upstream: "go.etcd.io/etcd/server/v3", programs: { etcd: "." } },
+  coredns: { upstream: "github.com/coredns/coredns", programs: { coredns: "." } },
+  cilium: {
+    upstream: "github.com/cilium/cilium",
+    programs: {
+      "cilium-agent": "daemon",
+      "cilium-dbg": "cilium-dbg",
+      "cilium-cni": "plugins/cilium-cni",
+      "cilium-mount": "tools/mount",
+      "cilium-sysctlfix": "tools/sysctlfix",
+      "cilium-operator-generic": "operator",
+    },
+    tags: ["ipam_provider_operator"],
+    stamps: { "github.com/cilium/cilium/pkg/version.ciliumVersion": "${version}" },
+    share: [
+      "bpf",
+      "install/kubernetes/cilium",
+      "images/cilium/init-container.sh",
+      "plugins/cilium-cni/install-plugin.sh",
+      "plugins/cilium-cni/cni-uninstall.sh",
+    ],
+  },
+  tekton: {
+    upstream: "github.com/tektoncd/pipeline",
+    programs: Object.fromEntries(
+      ["controller", "webhook", "events", "resolvers", "entrypoint", "nop", "workingdirinit", "sidecarlogresults"].map(
+        (program) => [program, `cmd/${program}`],
+      ),
+    ),
+    share: ["config"],
+  },
+  chains: {
+    upstream: "github.com/tektoncd/chains",
+    programs: { controller: "cmd/controller" },
+    share: ["config"],
+  },
+  "cert-manager": {
+    upstream: "github.com/cert-manager/cert-manager",
+    programs: { controller: "cmd/controller", webhook: "cmd/webhook", cainjector: "cmd/cainjector" },
+    share: ["deploy/charts/cert-manager", "deploy/crds"],
+  },
+  "local-path-provisioner": {
+    upstream: "github.com/rancher/local-path-provisioner",
+    programs: { "local-path-provisioner": "." },
+  },
+  distribution: {
+    upstream: "github.com/distribution/distribution/v3",
+    programs: { registry: "cmd/registry" },
+    stamps: { "github.com/distribution/distribution/v3/version.version": "${version}" },
+  },
+  crane: { upstream: "github.com/google/go-containerregistry", programs: { crane: "cmd/crane" } },
+  cosign: { upstream: "github.com/sigstore/cosign/v3", programs: { cosign: "cmd/cosign" } },
+  gatekeeper: { upstream: "github.com/open-policy-agent/gatekeeper/v3", programs: { gator: "cmd/gator" } },
+  "kube-bench": {
+    upstream: "github.com/aquasecurity/kube-bench",
+    programs: { "kube-bench": "." },
+    stamps: { "github.com/aquasecurity/kube-bench/cmd.KubeBenchVersion": "${version}" },
+    share: ["cfg"],
+  },
+};

@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { store, work } from "./paths";
+
+/** Hex SHA-256 of the parts, each with its length so that no two lists collide. */
+export const digestOf = (...parts: (string | Buffer)[]): string => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part);
+  return hash.digest("hex");
+};
+
+/** Paths of all files below a directory, relative to it, in byte order. */
+export const filesBelow = async (directory: string): Promise<string[]> => {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
+    .sort();
+};
+
+/** Hex SHA-256 over names and contents of all files below a directory. */
+export const digestOfTree = async (directory: string): Promise<string> => {
+  const files = await filesBelow(directory);
+  return digestOf(...files, ...(await Promise.all(files.map((file) => readFile(join(directory, file))))));
+};
+
+/** Where the output with that name and key is, or will be. */
+export const outputPath = (name: string, key: string): string => join(store, `${name}-${key.slice(0, 16)}`);
+
+/** Whether the output is finished. */
+export const isStored = (name: string, key: string): boolean => existsSync(outputPath(name, key));
+
+/**
+ * The output with that name and key, made by `make` when it is not there yet. It is made in a directory of its own and
+ * moved into place at the end, so that an interrupted run leaves the store as it was.
+ *
+ * @returns the output's directory
+ */
+export const stored = async (
+  name: string,
+  key: string,
+  make: (directory: string) => Promise<void>,
+): Promise<string> => {
+  const output = outputPath(name, key);
+  if (!existsSync(output)) {
+    await mkdir(store, { recursive: true });
+    const directory = await workDirectory(name);
+    await make(directory);
+    await rename(directory, output).catch(async (error: unknown) => {
+      if (!existsSync(output)) throw error;
+      await rm(directory, { recursive: true });
+    });
+  }
+  const now = new Date();
+  await utimes(output, now, now);
+  return output;
+};
+
+/** A new empty directory on the store's file system. */
+export const workDirectory = async (name: string): Promise<string> => {
+  await mkdir(work, { recursive: true });
+  return mkdtemp(join(work, `${name}-`));
+};
+
+/** Removes outputs that no finished build has asked for in that many days. */
+export const removeUnused = async (days: number): Promise<void> => {
+  const oldest = Date.now() - days * 86_400_000;
+  for (const entry of await readdir(store)) {
+    const path = join(store, entry);
+    if ((await stat(path)).mtimeMs < oldest) await rm(path, { recursive: true, force: true });
+  }
+};
