@@ -1,0 +1,218 @@
+import { join } from "node:path";
+
+import * as k8s from "@pulumi/kubernetes";
+import * as certManager from "@pulumi/kubernetes-cert-manager";
+import * as pulumi from "@pulumi/pulumi";
+
+import { imageParts } from "./lib/images";
+import { podSecurity, standardLabels } from "./lib/labels";
+import { createObjects, Manifests } from "./lib/manifests";
+import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
+import { timeouts } from "./lib/timeouts";
+
+/** What installs cert-manager. */
+export enum CertManagerEngine {
+  /** The chart of the pinned sources; previews and policies see each of its objects. */
+  Chart = "chart",
+  /** The package `@pulumi/kubernetes-cert-manager`, which needs its plugin and shows one opaque Helm release. */
+  Component = "component",
+}
+
+/** The images of {@link CertManager}, each by digest. */
+export interface CertManagerImages {
+  controller: string;
+  webhook: string;
+  cainjector: string;
+}
+
+/** Arguments of {@link CertManager}. */
+export interface CertManagerArgs {
+  /** Directory with upstream's `deploy/charts/cert-manager` and `deploy/crds`. */
+  source: string;
+  /** Images of cert-manager's three programs. */
+  images: CertManagerImages;
+  /** What installs it. @default CertManagerEngine.Chart */
+  engine?: CertManagerEngine;
+  /** Version of the published chart, for the engine `component`; must fit the images. */
+  chartVersion: string;
+}
+
+const NAMESPACE = "ssf-cert-manager";
+const AUTHORITY = "ssf-ca";
+const ROOT = "ssf-root";
+
+/**
+ * cert-manager and the factory's certificate authority: ClusterIssuer `ssf-ca`, whose key never leaves the cluster.
+ *
+ * Only the controllers for an authority of our own are switched on: no ACME, no Vault, no ingress.
+ * @example
+ * const authority = new CertManager("cert-manager", { source, images, chartVersion: "v1.11.5" });
+ * new Registry("registry", { image, clusterIp, issuer: authority.issuer });
+ */
+export class CertManager extends pulumi.ComponentResource {
+  /** Name of the ClusterIssuer, once it can issue. */
+  public readonly issuer: pulumi.Output<string>;
+  /** Certificate of the authority, as PEM; public. */
+  public readonly caPem: pulumi.Output<string>;
+
+  constructor(name: string, args: CertManagerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("secure-software-factory:index:CertManager", name, args, opts);
+    const child = { parent: this, customTimeouts: timeouts.plain };
+    const labels = standardLabels("cert-manager");
+
+    const namespace = new k8s.core.v1.Namespace(
+      `${name}-ns`,
+      { metadata: { name: NAMESPACE, labels: { ...labels, ...podSecurity("restricted") } } },
+      child,
+    );
+    const crds = createObjects(readCrds(args.source, labels), { name, parent: this });
+    const engine = installEngine(`${name}-engine`, args, { parent: this, dependsOn: [namespace, ...crds] });
+
+    const object = (
+      role: string,
+      kind: string,
+      metadata: { name: string; namespace?: string },
+      spec: object,
+      dependsOn: pulumi.Resource[],
+    ): k8s.apiextensions.CustomResource =>
+      new k8s.apiextensions.CustomResource(
+        `${name}-${role}`,
+        {
+          apiVersion: "cert-manager.io/v1",
+          kind,
+          metadata: { ...metadata, labels, annotations: { "pulumi.com/waitFor": "condition=Ready" } },
+          spec,
+        },
+        { parent: this, dependsOn, customTimeouts: timeouts.reconciled },
+      );
+    const root = object("root", "Issuer", { name: ROOT, namespace: NAMESPACE }, { selfSigned: {} }, [engine]);
+    const authority = object(
+      "authority",
+      "Certificate",
+      { name: AUTHORITY, namespace: NAMESPACE },
+      {
+        isCA: true,
+        commonName: "Secure Software Factory CA",
+        secretName: AUTHORITY,
+        duration: "87600h0m0s",
+        renewBefore: "720h0m0s",
+        privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Never" },
+        usages: ["cert sign", "crl sign", "digital signature"],
+        issuerRef: { group: "cert-manager.io", kind: "Issuer", name: ROOT },
+      },
+      [root],
+    );
+    const issuer = object("issuer", "ClusterIssuer", { name: AUTHORITY }, { ca: { secretName: AUTHORITY } }, [
+      authority,
+    ]);
+    // A certificate that nobody serves: it proves that the issuer answers, and its Secret holds the authority's
+    // certificate beside a worthless key, so that the authority's own key is never read into the state.
+    const proof = object(
+      "proof",
+      "Certificate",
+      { name: "ssf-ca-proof", namespace: NAMESPACE },
+      {
+        secretName: "ssf-ca-proof",
+        duration: "43800h0m0s",
+        renewBefore: "720h0m0s",
+        privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Always" },
+        usages: ["client auth"],
+        dnsNames: [`ca-proof.${NAMESPACE}.svc`],
+        issuerRef: { group: "cert-manager.io", kind: "ClusterIssuer", name: AUTHORITY },
+      },
+      [issuer],
+    );
+    const bundle = k8s.core.v1.Secret.get(
+      `${name}-bundle`,
+      // Unknown until the certificate exists, so that the first preview does not look for a Secret that is not there.
+      proof.id.apply(() => `${NAMESPACE}/ssf-ca-proof`),
+      { parent: this, dependsOn: [proof] },
+    );
+
+    this.issuer = issuer.metadata.name;
+    this.caPem = pulumi.unsecret(bundle.data.apply((data) => Buffer.from(data["ca.crt"] ?? "", "base64").toString()));
+    this.registerOutputs({ issuer: this.issuer, caPem: this.caPem });
+  }
+}
+
+/** The CRDs, which upstream keeps as templates of its chart: only their labels are templated. */
+const readCrds = (source: string, labels: Record<string, string>) =>
+  Manifests.read(join(source, "deploy/crds"))
+    .patchAll("CustomResourceDefinition", (crd) => {
+      crd.metadata.labels = labels;
+    })
+    .list();
+
+const installEngine = (
+  logicalName: string,
+  args: CertManagerArgs,
+  opts: pulumi.ComponentResourceOptions,
+): pulumi.Resource => {
+  const values = chartValues(args.images);
+  if (args.engine === CertManagerEngine.Component) {
+    return new certManager.CertManager(
+      logicalName,
+      {
+        installCRDs: false,
+        helmOptions: { name: "cert-manager", namespace: NAMESPACE, version: args.chartVersion, values },
+      },
+      opts,
+    );
+  }
+  return new k8s.helm.v4.Chart(
+    logicalName,
+    {
+      chart: join(args.source, "deploy/charts/cert-manager"),
+      name: "cert-manager",
+      namespace: NAMESPACE,
+      skipCrds: true,
+      values,
+    },
+    opts,
+  );
+};
+
+const CONTROLLERS = [
+  "issuers",
+  "clusterissuers",
+  "certificates-issuing",
+  "certificates-key-manager",
+  "certificates-metrics",
+  "certificates-readiness",
+  "certificates-request-manager",
+  "certificates-revision-manager",
+  "certificates-trigger",
+  "certificaterequests-approver",
+  "certificaterequests-issuer-ca",
+  "certificaterequests-issuer-selfsigned",
+];
+
+/** Deployment ready is not yet webhook answering: the API server must also have been given the webhook's certificate. */
+const WAIT_FOR_CA = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
+
+/** Values of upstream's chart: our images, one replica each, restricted pods, only the controllers that we use. */
+export const chartValues = (images: CertManagerImages): Record<string, unknown> => {
+  const pod = (role: keyof CertManagerImages, memory: string) => ({
+    replicaCount: 1,
+    image: { ...imageParts(`images.${role}`, images[role]), pullPolicy: "IfNotPresent" },
+    securityContext: restrictedPod,
+    containerSecurityContext: restrictedContainer,
+    resources: resources({ cpu: "10m", memory: "32Mi" }, { cpu: "500m", memory }),
+  });
+  return {
+    ...pod("controller", "256Mi"),
+    installCRDs: false,
+    global: { leaderElection: { namespace: NAMESPACE } },
+    extraArgs: [`--controllers=${CONTROLLERS.join(",")}`],
+    // No ACME, so no solver, and no image by tag in an argument.
+    acmesolver: { image: null },
+    prometheus: { enabled: false },
+    startupapicheck: { enabled: false },
+    webhook: {
+      ...pod("webhook", "128Mi"),
+      validatingWebhookConfigurationAnnotations: WAIT_FOR_CA,
+      mutatingWebhookConfigurationAnnotations: WAIT_FOR_CA,
+    },
+    cainjector: pod("cainjector", "256Mi"),
+  };
+};

@@ -1,0 +1,197 @@
+import { join } from "node:path";
+
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+import { ecdsaKeyPair } from "../pipelines/keys";
+import { configHash } from "./lib/hash";
+import { podSecurity, standardLabels } from "./lib/labels";
+import { containerOf, createObjects, type KubernetesObject, Manifests, overrideData, setData } from "./lib/manifests";
+import { resources, restrictedContainer } from "./lib/pods";
+import { dockerConfig } from "./lib/registry-config";
+import { timeouts } from "./lib/timeouts";
+
+/** How Chains proves that provenance is its own. */
+export interface ChainsSigner {
+  /** `key`: a long-lived key of Chains' own. */
+  kind: "key";
+  /** 32 random bytes in base64, from which the key is made; secret. */
+  seed: pulumi.Input<string>;
+}
+
+/** The registry as Chains reaches it. */
+export interface ChainsRegistry {
+  /** Host and port, as in an image reference. */
+  host: string;
+  /** Name of Chains' own user. */
+  username: string;
+  /** Password of that user; secret. */
+  password: pulumi.Input<string>;
+  /** Certificate of the authority that the registry's certificate comes from. */
+  caPem: pulumi.Input<string>;
+}
+
+/** Arguments of {@link Chains}. */
+export interface ChainsArgs {
+  /** Directory with upstream's `config`. */
+  source: string;
+  /** Image of the controller, by digest. */
+  image: string;
+  /** Version that the image was built from, as Chains reports it. */
+  version: string;
+  /** What provenance names as the builder; verifiers compare it, so it must never change its meaning. */
+  builderId: string;
+  /** How provenance is signed. */
+  signer: ChainsSigner;
+  /** Where provenance is stored: beside the image that it is about. */
+  registry: ChainsRegistry;
+}
+
+const NAMESPACE = "tekton-chains";
+const CONTROLLER = "tekton-chains-controller";
+const CREDENTIALS = "registry-credentials";
+const AUTHORITY = "factory-ca";
+
+/**
+ * Tekton Chains: after every run it signs SLSA 1.0 provenance of the whole run and stores it beside the image.
+ *
+ * It watches the runs of every namespace. It stores with its own user, never with what a team's account can reach.
+ * @example
+ * new Chains("chains", { source, image, version, builderId, signer: { kind: "key", seed: seed.base64 }, registry });
+ */
+export class Chains extends pulumi.ComponentResource {
+  /** What provenance names as the builder. */
+  public readonly builderId: pulumi.Output<string>;
+  /** Key that provenance is verified with, as PEM. */
+  public readonly publicKeyPem: pulumi.Output<string>;
+
+  constructor(name: string, args: ChainsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("secure-software-factory:index:Chains", name, args, opts);
+    const labels = standardLabels("tekton-chains");
+
+    // The namespace goes first and by itself, because the Secrets below are not part of upstream's manifests.
+    const objects = chainsObjects(args);
+    const [namespace] = createObjects(
+      objects.filter(({ kind }) => kind === "Namespace"),
+      { name, parent: this },
+    );
+    if (namespace === undefined) throw new pulumi.ResourceError("upstream's manifests hold no Namespace", this, true);
+    const inNamespace = {
+      parent: this,
+      dependsOn: [namespace],
+      deletedWith: namespace,
+      customTimeouts: timeouts.plain,
+    };
+
+    const keys = pulumi.output(args.signer.seed).apply(ecdsaKeyPair);
+    const signingKey = new k8s.core.v1.Secret(
+      `${name}-signing-key`,
+      {
+        metadata: { name: "signing-secrets", namespace: NAMESPACE, labels },
+        stringData: { "x509.pem": pulumi.secret(keys.privateKeyPem) },
+      },
+      inNamespace,
+    );
+    const login = pulumi
+      .secret(args.registry.password)
+      .apply((password) => dockerConfig(args.registry.host, { username: args.registry.username, password }));
+    const credentials = new k8s.core.v1.Secret(
+      `${name}-registry-credentials`,
+      { metadata: { name: CREDENTIALS, namespace: NAMESPACE, labels }, stringData: { "config.json": login } },
+      inNamespace,
+    );
+    const authority = new k8s.core.v1.ConfigMap(
+      `${name}-authority`,
+      { metadata: { name: AUTHORITY, namespace: NAMESPACE, labels }, data: { "ca.crt": args.registry.caPem } },
+      inNamespace,
+    );
+    const controller = createObjects(
+      objects.filter(({ kind }) => kind !== "Namespace"),
+      {
+        name,
+        parent: this,
+        dependsOn: [namespace, signingKey, credentials, authority],
+        podAnnotations: {
+          [CONTROLLER]: configHash(keys.publicKeyPem, login, args.registry.caPem),
+        },
+      },
+    );
+
+    this.builderId = pulumi.all(controller.map((resource) => resource.id)).apply(() => args.builderId);
+    this.publicKeyPem = pulumi.unsecret(keys.publicKeyPem);
+    this.registerOutputs({ builderId: this.builderId, publicKeyPem: this.publicKeyPem });
+  }
+}
+
+/** Chains' settings: provenance of whole runs only, in SLSA 1.0, stored and signed beside the image. */
+export const chainsSettings = (builderId: string): Record<string, string> => ({
+  "artifacts.pipelinerun.format": "slsa/v2alpha4",
+  "artifacts.pipelinerun.storage": "oci",
+  "artifacts.pipelinerun.signer": "x509",
+  "artifacts.pipelinerun.enable-deep-inspection": "true",
+  "artifacts.taskrun.format": "slsa/v2alpha4",
+  // Provenance of a single task would be a second, weaker statement about the same image.
+  "artifacts.taskrun.storage": "",
+  "artifacts.taskrun.signer": "x509",
+  "artifacts.oci.format": "simplesigning",
+  "artifacts.oci.storage": "oci",
+  "artifacts.oci.signer": "x509",
+  "builder.id": builderId,
+  "transparency.enabled": "false",
+});
+
+/** Upstream's objects, with our image and settings, in a restricted namespace, and with the rights that are used. */
+export const chainsObjects = (args: ChainsArgs): readonly KubernetesObject[] =>
+  Manifests.read(join(args.source, "config"))
+    .patch("Namespace", NAMESPACE, (namespace) => {
+      namespace.metadata.labels = { ...namespace.metadata.labels, ...podSecurity("restricted") };
+    })
+    .remove("Secret", "signing-secrets")
+    .patch("ConfigMap", "chains-config", (config) => setData(config, chainsSettings(args.builderId)))
+    .patch("ConfigMap", "chains-info", (info) => overrideData(info, { version: args.version }))
+    .patch("ClusterRole", "tekton-chains-controller-cluster-access", (role) => {
+      role.rules = [
+        { apiGroups: [""], resources: ["pods"], verbs: ["list", "watch"] },
+        {
+          apiGroups: ["tekton.dev"],
+          resources: ["taskruns", "pipelineruns"],
+          verbs: ["get", "list", "watch", "update", "patch"],
+        },
+        {
+          apiGroups: ["tekton.dev"],
+          resources: ["taskruns/finalizers", "pipelineruns/finalizers", "taskruns/status", "pipelineruns/status"],
+          verbs: ["get", "update", "patch"],
+        },
+      ];
+    })
+    .patch("ClusterRole", "tekton-chains-controller-tenant-access", (role) => {
+      // Upstream lets Chains read every Secret and change pods and volumes of the whole cluster.
+      role.rules = [
+        { apiGroups: [""], resources: ["events"], verbs: ["create", "update", "patch"] },
+        { apiGroups: [""], resources: ["configmaps", "serviceaccounts"], verbs: ["get", "list", "watch"] },
+      ];
+    })
+    .patch("Deployment", CONTROLLER, (deployment) => {
+      deployment.spec.replicas = 1;
+      const container = containerOf(deployment, CONTROLLER);
+      container.securityContext = { ...restrictedContainer, runAsUser: 65532, runAsGroup: 65532 };
+      container.resources = resources({ cpu: "20m", memory: "64Mi" }, { cpu: "500m", memory: "512Mi" });
+      container.env = [
+        ...(container.env ?? []),
+        { name: "DOCKER_CONFIG", value: `/etc/${CREDENTIALS}` },
+        { name: "SSL_CERT_FILE", value: `/etc/${AUTHORITY}/ca.crt` },
+      ];
+      // Upstream mounts a token for Fulcio, which a signer with a key has no use for.
+      container.volumeMounts = [
+        { name: "signing-secrets", mountPath: "/etc/signing-secrets", readOnly: true },
+        { name: CREDENTIALS, mountPath: `/etc/${CREDENTIALS}`, readOnly: true },
+        { name: AUTHORITY, mountPath: `/etc/${AUTHORITY}`, readOnly: true },
+      ];
+      deployment.spec.template.spec.volumes = [
+        { name: "signing-secrets", secret: { secretName: "signing-secrets" } },
+        { name: CREDENTIALS, secret: { secretName: CREDENTIALS } },
+        { name: AUTHORITY, configMap: { name: AUTHORITY } },
+      ];
+    })
+    .replaceImages({ "ko://github.com/tektoncd/chains/cmd/controller": args.image })
+    .list();

@@ -1,0 +1,20 @@
+import { createHash } from "node:crypto";
+
+import * as pulumi from "@pulumi/pulumi";
+
+/** Annotation of a pod template that changes when the pod's configuration does, so that the pods are replaced. */
+export const CONFIG_HASH = "secure-software-factory.dev/config-hash";
+
+/** The SHA-256 digest of `content`, in hex. */
+export const sha256 = (content: string): string => createHash("sha256").update(content).digest("hex");
+
+/**
+ * {@link CONFIG_HASH} over all `contents`.
+ * The digest of a secret says nothing about the secret as long as the secret cannot be guessed; all of ours are random.
+ */
+export const configHash = (...contents: pulumi.Input<string>[]): pulumi.Output<Record<string, string>> =>
+  pulumi.unsecret(
+    pulumi
+      .all(contents)
+      .apply((all): Record<string, string> => ({ [CONFIG_HASH]: sha256(all.map(sha256).join("\n")) })),
+  );

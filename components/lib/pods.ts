@@ -1,0 +1,35 @@
+/** The user and group that every image of the factory runs as. */
+export const NON_ROOT = 65532;
+
+/** Pod-level security of an ordinary service of the factory; holds under Pod Security `restricted`. */
+export const restrictedPod = {
+  runAsNonRoot: true,
+  runAsUser: NON_ROOT,
+  runAsGroup: NON_ROOT,
+  fsGroup: NON_ROOT,
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
+/** Container-level security of an ordinary service of the factory; holds under Pod Security `restricted`. */
+export const restrictedContainer = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  runAsNonRoot: true,
+  capabilities: { drop: ["ALL"] },
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
+/** Requests and limits in the spelling that the API server gives back, so that a second preview shows no change. */
+export interface Resources {
+  requests: { cpu: string; memory: string };
+  limits: { cpu: string; memory: string };
+}
+
+/** Small requests, and limits high enough for the worst moment. */
+export const resources = (
+  request: { cpu: string; memory: string },
+  limit: { cpu: string; memory: string },
+): Resources => ({
+  requests: { cpu: request.cpu, memory: request.memory },
+  limits: { cpu: limit.cpu, memory: limit.memory },
+});

@@ -1,0 +1,306 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+import { podSecurity, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { requireDnsLabel } from "./lib/names";
+import { dockerConfig } from "./lib/registry-config";
+import { timeouts } from "./lib/timeouts";
+
+/** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
+export const MAXIMUM_TEAM_NAME = 40;
+
+/** Namespace of a team. */
+export const teamNamespace = (team: string): string => `team-${team}`;
+
+/** Names of the objects that the definitions of a team refer to. */
+export const TEAM_OBJECTS = {
+  /** ConfigMap with the certificate of the factory's authority. */
+  authority: "factory-ca",
+  /** ConfigMap with the authorities to trust outside the cluster. */
+  caBundle: "ca-bundle",
+  /** Secret with the login that publishes. */
+  publisher: "registry-publisher",
+  /** Secret with the login that pulls. */
+  reader: "registry-reader",
+} as const;
+
+/** One service account of a team. */
+export interface TeamAccount {
+  /** Name of the account, which is the name of its stage. */
+  name: string;
+  /** Networks of its stage: `none`, `forge`, `dependencies` or `registry`. */
+  network: string;
+}
+
+/** One object of `tekton.dev`, ready to be made as it is. */
+export interface TeamDefinition {
+  apiVersion: string;
+  kind: string;
+  metadata: TeamDefinitionMetadata;
+  /** What the object says; covered by its signature. */
+  spec: Record<string, unknown>;
+}
+
+/** Metadata of a {@link TeamDefinition}. */
+export interface TeamDefinitionMetadata {
+  name: string;
+  namespace: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+}
+
+/** What all pods of a team may use together. */
+export interface TeamQuota {
+  /** CPUs, as a Kubernetes quantity. */
+  cpu: string;
+  /** Memory, as a Kubernetes quantity. */
+  memory: string;
+  /** Volumes, as a Kubernetes quantity. */
+  storage: string;
+  /** Number of pods. */
+  pods: number;
+}
+
+/** A user of the registry, as a team's Secrets name it. */
+export interface TeamLogin {
+  username: string;
+  /** Secret. */
+  password: pulumi.Input<string>;
+}
+
+/** Arguments of {@link Team}. */
+export interface TeamArgs {
+  /** Name of the team: a DNS label of at most 40 characters. */
+  team: string;
+  /** Service accounts of the stages. */
+  accounts: TeamAccount[];
+  /** Signed definitions and the policy that verifies them. */
+  definitions: TeamDefinition[];
+  /** Registry host and port, as in an image reference. */
+  registryHost: string;
+  /** Login of the stage that publishes. */
+  publisher: TeamLogin;
+  /** Login that pulls what was published. */
+  reader: TeamLogin;
+  /** Certificate of the factory's authority, as PEM. */
+  caPem: pulumi.Input<string>;
+  /** Certificates of the authorities to trust outside the cluster, as PEM. @default those of the images */
+  caBundlePem?: string;
+  /** What all pods of the team may use together. */
+  quota: TeamQuota;
+  /** Networks of the cluster itself, which "outside" leaves out. @default the ranges of our own clusters */
+  clusterCidrs?: string[];
+}
+
+/**
+ * A tenant: its namespace with everything in it, and nothing that another team shares.
+ *
+ * Pods are restricted, have no API token, and reach only what their stage needs; without a rule of their stage they
+ * reach nothing. Members start runs and read their logs; definitions, accounts and Secrets are not theirs to change.
+ */
+export class Team extends pulumi.ComponentResource {
+  /** Namespace of the team; known already at preview. */
+  public readonly namespace: pulumi.Output<string>;
+  /** Repositories of the team's images start with this. */
+  public readonly registryRepository: pulumi.Output<string>;
+
+  constructor(name: string, args: TeamArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("secure-software-factory:index:Team", name, args, opts);
+    const namespace = teamNamespace(requireDnsLabel("team", args.team, MAXIMUM_TEAM_NAME));
+    const labels = { ...standardLabels("team"), [TEAM_LABEL]: args.team };
+    const child = { parent: this, customTimeouts: timeouts.plain };
+
+    const ns = new k8s.core.v1.Namespace(
+      `${name}-ns`,
+      { metadata: { name: namespace, labels: { ...labels, ...podSecurity("restricted") } } },
+      child,
+    );
+    const inNamespace = { ...child, dependsOn: [ns], deletedWith: ns };
+    const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
+
+    const { cpu, memory, storage, pods } = args.quota;
+    new k8s.core.v1.ResourceQuota(
+      `${name}-quota`,
+      {
+        metadata: { ...metadata("team"), annotations: { "pulumi.com/skipAwait": "true" } },
+        spec: {
+          hard: {
+            "limits.cpu": cpu,
+            "limits.memory": memory,
+            "requests.storage": storage,
+            pods: String(pods),
+            "services.nodeports": "0",
+            "services.loadbalancers": "0",
+          },
+        },
+      },
+      inNamespace,
+    );
+    new k8s.core.v1.LimitRange(
+      `${name}-limits`,
+      {
+        metadata: metadata("team"),
+        spec: {
+          limits: [
+            {
+              type: "Container",
+              default: { cpu: "500m", memory: "256Mi" },
+              defaultRequest: { cpu: "10m", memory: "32Mi" },
+            },
+          ],
+        },
+      },
+      inNamespace,
+    );
+
+    const deny = new k8s.networking.v1.NetworkPolicy(
+      `${name}-deny`,
+      { metadata: metadata("deny-all"), spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"] } },
+      inNamespace,
+    );
+    const outside = args.clusterCidrs ?? OWN_CLUSTER_CIDRS;
+    for (const account of args.accounts) {
+      const egress = egressOf(account.network, outside);
+      if (egress.length === 0) continue;
+      new k8s.networking.v1.NetworkPolicy(
+        `${name}-egress-${account.name}`,
+        {
+          metadata: metadata(`egress-${account.name}`),
+          spec: { podSelector: { matchLabels: { [STAGE_LABEL]: account.name } }, policyTypes: ["Egress"], egress },
+        },
+        inNamespace,
+      );
+    }
+
+    new k8s.core.v1.ServiceAccountPatch(
+      `${name}-account-default`,
+      {
+        metadata: { name: "default", namespace, annotations: { "pulumi.com/patchForce": "true" } },
+        automountServiceAccountToken: false,
+      },
+      inNamespace,
+    );
+    const accounts = args.accounts.map(
+      (account) =>
+        new k8s.core.v1.ServiceAccount(
+          `${name}-account-${account.name}`,
+          { metadata: metadata(account.name), automountServiceAccountToken: false },
+          inNamespace,
+        ),
+    );
+
+    const login = (role: string, objectName: string, { username, password }: TeamLogin): k8s.core.v1.Secret =>
+      new k8s.core.v1.Secret(
+        `${name}-${role}`,
+        {
+          metadata: metadata(objectName),
+          type: "kubernetes.io/dockerconfigjson",
+          stringData: {
+            ".dockerconfigjson": pulumi
+              .secret(password)
+              .apply((plain) => dockerConfig(args.registryHost, { username, password: plain })),
+          },
+        },
+        inNamespace,
+      );
+    const files = [
+      login("publisher", TEAM_OBJECTS.publisher, args.publisher),
+      login("reader", TEAM_OBJECTS.reader, args.reader),
+      new k8s.core.v1.ConfigMap(
+        `${name}-authority`,
+        { metadata: metadata(TEAM_OBJECTS.authority), data: { "ca.crt": args.caPem } },
+        inNamespace,
+      ),
+      ...(args.caBundlePem === undefined
+        ? []
+        : [
+            new k8s.core.v1.ConfigMap(
+              `${name}-ca-bundle`,
+              { metadata: metadata(TEAM_OBJECTS.caBundle), data: { "ca.crt": args.caBundlePem } },
+              inNamespace,
+            ),
+          ]),
+    ];
+
+    const role = new k8s.rbac.v1.Role(
+      `${name}-member`,
+      {
+        metadata: metadata("team-member"),
+        rules: [
+          { apiGroups: ["tekton.dev"], resources: ["pipelineruns"], verbs: ["create", "get", "list", "watch"] },
+          {
+            apiGroups: ["tekton.dev"],
+            resources: ["taskruns", "tasks", "pipelines"],
+            verbs: ["get", "list", "watch"],
+          },
+          { apiGroups: [""], resources: ["pods", "pods/log", "events"], verbs: ["get", "list", "watch"] },
+        ],
+      },
+      inNamespace,
+    );
+    new k8s.rbac.v1.RoleBinding(
+      `${name}-members`,
+      {
+        metadata: metadata("team-members"),
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "team-member" },
+        subjects: [
+          { apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: `secure-software-factory:${namespace}` },
+        ],
+      },
+      { ...inNamespace, dependsOn: [ns, role] },
+    );
+
+    for (const definition of args.definitions) {
+      new k8s.apiextensions.CustomResource(
+        `${name}-${definition.kind.toLowerCase()}-${definition.metadata.name}`,
+        // Spelled out, because the definition's signature covers exactly this and nothing may be added to it.
+        {
+          apiVersion: definition.apiVersion,
+          kind: definition.kind,
+          metadata: definition.metadata,
+          spec: definition.spec,
+        },
+        { ...inNamespace, dependsOn: [ns, deny, ...accounts, ...files] },
+      );
+    }
+
+    this.namespace = pulumi.output(namespace);
+    this.registryRepository = pulumi.output(`${args.registryHost}/${namespace}`);
+    this.registerOutputs({ namespace: this.namespace, registryRepository: this.registryRepository });
+  }
+}
+
+/** Pod and service ranges of the clusters that the stack `cluster` makes, and the links that lead to a cloud's metadata. */
+const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];
+
+const podsOf = (namespace: string) => ({
+  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+});
+
+const dns = {
+  to: [{ ...podsOf("kube-system"), podSelector: { matchLabels: { "k8s-app": "kube-dns" } } }],
+  ports: [
+    { port: 53, protocol: "UDP" },
+    { port: 53, protocol: "TCP" },
+  ],
+};
+
+const to = (namespace: string, port: number) => ({ to: [podsOf(namespace)], ports: [{ port, protocol: "TCP" }] });
+
+/** What a stage may reach, by its network; `none` is nothing. */
+export const egressOf = (network: string, clusterCidrs: string[]) => {
+  const web = {
+    to: [{ ipBlock: { cidr: "0.0.0.0/0", except: clusterCidrs } }],
+    ports: [{ port: 443, protocol: "TCP" }],
+  };
+  switch (network) {
+    case "forge":
+      return [dns, to("ssf-forge", 8443), web];
+    case "dependencies":
+      return [dns, web];
+    case "registry":
+      return [dns, to("ssf-registry", 5000)];
+    default:
+      return [];
+  }
+};
