@@ -38,7 +38,7 @@ export interface TeamDefinition {
   kind: string;
   metadata: TeamDefinitionMetadata;
   /** What the object says; covered by its signature. */
-  spec: Record<string, unknown>;
+  spec: object;
 }
 
 /** Metadata of a {@link TeamDefinition}. */

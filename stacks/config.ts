@@ -1,0 +1,324 @@
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+
+import { CertManagerEngine } from "../components/cert-manager";
+import { describeProblem, type Problem } from "../components/lib/errors";
+import { isDnsLabel } from "../components/lib/names";
+import { MAXIMUM_TEAM_NAME } from "../components/team";
+
+/** What a person is told about one key, in the reference and when the value is refused. */
+interface KeyFacts extends Record<string, unknown> {
+  /** What the key decides, as one sentence. */
+  description: string;
+  /** What its value must be, as one sentence. */
+  rule: string;
+  /** A value that holds the rule. */
+  example: string;
+}
+
+const facts = (description: string, rule: string, example: string): KeyFacts => ({ description, rule, example });
+
+const label = (maximum: number) => z.string().refine((value) => isDnsLabel(value, maximum));
+
+const labelRule = (maximum: number): string =>
+  `It must be a DNS label of at most ${maximum} characters: lower-case letters, digits and hyphens, with a letter or digit at both ends.`;
+
+const stack = z.string().regex(/^[A-Za-z0-9_.-]{1,100}$/);
+
+const STACK_RULE = "It must be the name of a stack of this project: letters, digits, hyphens, dots and underscores.";
+
+const quantity = z.string().regex(/^[1-9][0-9]*(m|Ki|Mi|Gi|Ti)?$/);
+
+const QUANTITY_RULE = "It must be a Kubernetes quantity: a whole number above zero, with m, Ki, Mi, Gi, Ti or nothing behind it.";
+
+const path = z.string().min(1);
+
+const PATH_RULE = "It must be the path of a file that this machine can read.";
+
+const clusterSchema = z
+  .strictObject({
+    kind: z.literal("cluster"),
+    clusterName: label(30)
+      .default("ssf")
+      .meta(facts("Name of the cluster that is made, and prefix of its nodes' names.", labelRule(30), "ssf")),
+    workers: z
+      .int()
+      .min(0)
+      .max(20)
+      .default(0)
+      .meta(facts("Worker nodes beside the control plane.", "It must be a whole number from 0 to 20.", "2")),
+    kubeconfig: path
+      .optional()
+      .meta(facts("Kubeconfig of a cluster that already exists; without it a cluster is made.", PATH_RULE, "~/.kube/config")),
+    jail: z
+      .enum(["runtime", "network-policy"])
+      .default("runtime")
+      .meta(
+        facts(
+          "What keeps jailed pods from the network: a runtime class of our nodes, or network policies alone.",
+          "It must be runtime or network-policy.",
+          "network-policy",
+        ),
+      ),
+  })
+  .refine((config) => config.kubeconfig === undefined || config.workers === 0, { path: ["workers"] });
+
+const factorySchema = z
+  .strictObject({
+    kind: z.literal("factory"),
+    clusterStack: stack.default("cluster").meta(facts("Stack of kind cluster that the factory runs on.", STACK_RULE, "cluster")),
+    serviceCidr: z
+      .cidrv4()
+      .default("10.96.0.0/16")
+      .meta(
+        facts("Range of the cluster's service addresses.", "It must be an IPv4 range such as 10.96.0.0/16.", "10.96.0.0/16"),
+      ),
+    registryClusterIp: z
+      .ipv4()
+      .default("10.96.0.50")
+      .meta(
+        facts(
+          "Address of the registry, by which every node reaches it.",
+          "It must be an IPv4 address within serviceCidr that no other service has.",
+          "10.96.0.50",
+        ),
+      ),
+    builderId: z
+      .url({ protocol: /^https$/ })
+      .default("https://secure-software-factory.dev/builder/v1")
+      .meta(
+        facts(
+          "What provenance names as the builder; verifiers compare it.",
+          "It must be an https address, which need not answer.",
+          "https://factory.example.com/builder/v1",
+        ),
+      ),
+    certManagerEngine: z
+      .enum(CertManagerEngine)
+      .default(CertManagerEngine.Chart)
+      .meta(
+        facts(
+          "What installs cert-manager: the chart of the pinned sources, or the package @pulumi/kubernetes-cert-manager.",
+          "It must be chart or component.",
+          "chart",
+        ),
+      ),
+    definitionsKeyEpoch: z
+      .int()
+      .min(1)
+      .default(1)
+      .meta(
+        facts(
+          "Counts the keys that definitions are signed with; a higher number makes a new key.",
+          "It must be a whole number of at least 1.",
+          "2",
+        ),
+      ),
+  })
+  .refine((config) => inRange(config.registryClusterIp, config.serviceCidr), { path: ["registryClusterIp"] });
+
+const teamSchema = z.strictObject({
+  kind: z.literal("team"),
+  team: label(MAXIMUM_TEAM_NAME).meta(facts("Name of the team.", labelRule(MAXIMUM_TEAM_NAME), "team-a")),
+  factoryStack: stack.default("dev").meta(facts("Stack of kind factory that serves the team.", STACK_RULE, "dev")),
+  caBundleFile: path
+    .optional()
+    .meta(
+      facts(
+        "PEM file with the authorities that stages trust outside the cluster, for networks that have one of their own.",
+        PATH_RULE,
+        "/etc/ssl/certs/ca-certificates.crt",
+      ),
+    ),
+  goProxy: z
+    .string()
+    .regex(/^(https:\/\/[^\s,|]+|direct|off)([,|](https:\/\/[^\s,|]+|direct|off))*$/)
+    .optional()
+    .meta(
+      facts(
+        "Go module proxies of the team, as GOPROXY.",
+        "It must be https addresses, direct or off, joined by commas or bars.",
+        "https://proxy.golang.org",
+      ),
+    ),
+  quotaCpu: quantity.default("16").meta(facts("CPU limit of all pods of the team together.", QUANTITY_RULE, "16")),
+  quotaMemory: quantity.default("32Gi").meta(facts("Memory limit of all pods of the team together.", QUANTITY_RULE, "32Gi")),
+  quotaStorage: quantity.default("100Gi").meta(facts("Volumes of the team together.", QUANTITY_RULE, "100Gi")),
+  quotaPods: z
+    .int()
+    .min(1)
+    .max(10000)
+    .default(60)
+    .meta(facts("Number of pods of the team.", "It must be a whole number from 1 to 10000.", "60")),
+});
+
+const schemas = { cluster: clusterSchema, factory: factorySchema, team: teamSchema } as const;
+
+/** Kinds of stacks, in the order in which they are made. */
+export const STACK_KINDS = ["cluster", "factory", "team"] as const;
+
+/** Kind of a stack. */
+export type StackKind = (typeof STACK_KINDS)[number];
+
+/** Settings of a stack of kind cluster. */
+export type ClusterConfig = z.infer<typeof clusterSchema>;
+
+/** Settings of a stack of kind factory. */
+export type FactoryConfig = z.infer<typeof factorySchema>;
+
+/** Settings of a stack of kind team. */
+export type TeamConfig = z.infer<typeof teamSchema>;
+
+/** Settings of a stack. */
+export type Config = ClusterConfig | FactoryConfig | TeamConfig;
+
+/** Wrong settings: all problems at once, printed by the engine without a stack trace. */
+export class ConfigError extends pulumi.RunError {
+  constructor(readonly problems: readonly Problem[]) {
+    super(`the configuration of this stack is refused\n${problems.map(describeProblem).join("\n")}`);
+  }
+}
+
+/** One key as the reference and `Pulumi.yaml` show it. */
+export interface ConfigKey extends KeyFacts {
+  name: string;
+  kinds: StackKind[];
+  type: "string" | "integer";
+  default: string | number;
+  /** Whether a stack of its kind may leave it out. */
+  optional: boolean;
+}
+
+const KIND_FACTS = facts("What the stack holds.", "It must be cluster, factory or team.", "factory");
+
+/** Every key of every kind, in the order of the schemas. */
+export const configKeys = (): ConfigKey[] => [
+  { name: "kind", kinds: [...STACK_KINDS], type: "string", default: "", optional: false, ...KIND_FACTS },
+  ...STACK_KINDS.flatMap((kind) => {
+    const { properties = {}, required = [] } = z.toJSONSchema(schemas[kind], { io: "input" });
+    return Object.entries(properties)
+      .filter(([name]) => name !== "kind")
+      .map(([name, property]) => keyOf(kind, name, property as Record<string, unknown>, required.includes(name)));
+  }),
+];
+
+const keyOf = (kind: StackKind, name: string, property: Record<string, unknown>, required: boolean): ConfigKey => ({
+  name,
+  kinds: [kind],
+  type: property.type === "integer" ? "integer" : "string",
+  default: (property.default as string | number | undefined) ?? "",
+  optional: !required,
+  description: String(property.description),
+  rule: String(property.rule),
+  example: String(property.example),
+});
+
+/**
+ * The `config:` block of `Pulumi.yaml`.
+ * The engine demands a value for every key without a default, in stacks of every kind; an empty one stands for none.
+ */
+export const toPulumiConfigBlock = (): Record<string, { type: string; description: string; default: string | number }> =>
+  Object.fromEntries(
+    configKeys().map((key) => [
+      key.name,
+      { type: key.type, description: `${key.description} ${key.rule}`, default: key.default },
+    ]),
+  );
+
+/** Checks the raw settings of a stack, by key without the project's name; throws {@link ConfigError} with all problems. */
+export const parseConfig = (raw: Readonly<Record<string, string>>): Config => {
+  const keys = configKeys();
+  const kind = STACK_KINDS.find((candidate) => candidate === raw.kind);
+  const known = keys.filter((key) => kind === undefined || key.kinds.includes(kind));
+  const problems = Object.entries(raw).flatMap(([name, value]) => strayKey(keys, known, name, value));
+
+  if (kind === undefined) {
+    throw new ConfigError([refusal("SSF-CONFIG-001", "kind", raw.kind, KIND_FACTS), ...problems]);
+  }
+  const values = known
+    .filter((key) => raw[key.name] !== undefined && raw[key.name] !== "")
+    .map((key) => [key.name, decode(key, raw[key.name] ?? "")]);
+  const parsed = schemas[kind].safeParse(Object.fromEntries(values));
+  if (!parsed.success) {
+    for (const name of new Set(parsed.error.issues.map((issue) => String(issue.path[0])))) {
+      const key = known.find((candidate) => candidate.name === name);
+      if (key !== undefined) problems.push(refusal("SSF-CONFIG-004", name, raw[name], key));
+    }
+  }
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  return parsed.data;
+};
+
+/** The settings of the stack that is running. */
+export const readConfig = (): Config => {
+  const prefix = `${pulumi.getProject()}:`;
+  const own = Object.entries(pulumi.runtime.allConfig())
+    .filter(([key]) => key.startsWith(prefix))
+    .map(([key, value]) => [key.slice(prefix.length), value] as const);
+  return parseConfig(Object.fromEntries(own));
+};
+
+const decode = (key: ConfigKey, value: string): string | number =>
+  key.type === "integer" && /^-?[0-9]+$/.test(value) ? Number(value) : value;
+
+const refusal = (code: string, name: string, given: string | undefined, { rule, example }: KeyFacts): Problem => ({
+  code,
+  path: `config ${name}`,
+  given: given === undefined || given === "" ? "nothing" : `"${given}"`,
+  rule,
+  fix: `Run pulumi config set ${name} ${example}, or choose another value that holds the rule.`,
+});
+
+/** A key that no kind has, or that another kind has; the engine adds every kind's defaults to every stack. */
+const strayKey = (all: ConfigKey[], known: ConfigKey[], name: string, value: string): Problem[] => {
+  if (known.some((key) => key.name === name)) return [];
+  const foreign = all.find((key) => key.name === name);
+  if (foreign === undefined) {
+    return [
+      {
+        code: "SSF-CONFIG-002",
+        path: `config ${name}`,
+        given: `"${value}"`,
+        rule: "Every key must be one that the program knows.",
+        fix: `Did you mean ${nearest(name, known)}? Run pulumi config rm ${name}.`,
+      },
+    ];
+  }
+  if (value === String(foreign.default)) return [];
+  return [
+    {
+      code: "SSF-CONFIG-003",
+      path: `config ${name}`,
+      given: `"${value}"`,
+      rule: `The key belongs to stacks of kind ${foreign.kinds.join(" or ")}.`,
+      fix: `Set it in such a stack, and run pulumi config rm ${name} here.`,
+    },
+  ];
+};
+
+const nearest = (name: string, keys: ConfigKey[]): string =>
+  keys
+    .map((key) => ({ name: key.name, distance: editDistance(name.toLowerCase(), key.name.toLowerCase()) }))
+    .reduce((best, candidate) => (candidate.distance < best.distance ? candidate : best)).name;
+
+/** Number of letters to insert, delete or replace until one word is the other (Levenshtein). */
+const editDistance = (from: string, to: string): number => {
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (const [line, letter] of [...from].entries()) {
+    const next = [line + 1];
+    for (const [column, other] of [...to].entries()) {
+      const replace = (row[column] ?? 0) + (letter === other ? 0 : 1);
+      next.push(Math.min(replace, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[to.length] ?? 0;
+};
+
+const inRange = (address: string, cidr: string): boolean => {
+  const [network = "", bits = "32"] = cidr.split("/");
+  const size = 2 ** (32 - Number(bits));
+  return Math.floor(toNumber(address) / size) === Math.floor(toNumber(network) / size);
+};
+
+const toNumber = (address: string): number => address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);

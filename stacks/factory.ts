@@ -1,0 +1,161 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+
+import { CertManager } from "../components/cert-manager";
+import { Chains } from "../components/chains";
+import { Forge } from "../components/forge";
+import { NetworkJail } from "../components/network-jail";
+import { NodeTrust } from "../components/node-trust";
+import { Registry, REGISTRY_HOST } from "../components/registry";
+import { Storage } from "../components/storage";
+import { Tekton } from "../components/tekton";
+import { ed25519KeyPair } from "../pipelines";
+import type { FactoryConfig } from "./config";
+import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
+import { clusterProvider } from "./provider";
+import { image, readToolchain, source, type Toolchain } from "./toolchain";
+
+/** Stages whose pods need a network, each with an egress rule of its own; their accounts have the same names. */
+const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", "publish"];
+
+/** The shared services of one cluster. */
+export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {
+  const cluster = await readStack("cluster", config.clusterStack);
+  const toolchain = readToolchain();
+  const opts = { providers: [clusterProvider(cluster)] };
+  const shell = image(toolchain, "shell");
+
+  const storage = new Storage(
+    "storage",
+    { provisionerImage: image(toolchain, "local-path-provisioner"), shellImage: shell },
+    opts,
+  );
+  const authority = new CertManager(
+    "cert-manager",
+    {
+      source: source(toolchain, "cert-manager"),
+      images: {
+        controller: image(toolchain, "cert-manager-controller"),
+        webhook: image(toolchain, "cert-manager-webhook"),
+        cainjector: image(toolchain, "cert-manager-cainjector"),
+      },
+      engine: config.certManagerEngine,
+      chartVersion: version(toolchain, "cert-manager-controller"),
+    },
+    opts,
+  );
+  const served = { ...opts, dependsOn: [storage, authority] };
+  const registry = new Registry(
+    "registry",
+    {
+      image: image(toolchain, "registry"),
+      clusterIp: config.registryClusterIp,
+      issuer: authority.issuer,
+      storageClass: storage.storageClass,
+    },
+    served,
+  );
+  new NodeTrust(
+    "node-trust",
+    { registryHost: REGISTRY_HOST, registryUrl: registry.url, caPem: authority.caPem, shellImage: shell },
+    opts,
+  );
+  const forge = new Forge(
+    "forge",
+    { image: image(toolchain, "forge"), issuer: authority.issuer, storageClass: storage.storageClass },
+    served,
+  );
+
+  const tekton = new Tekton(
+    "tekton",
+    {
+      source: source(toolchain, "tekton"),
+      images: {
+        controller: image(toolchain, "tekton-controller"),
+        webhook: image(toolchain, "tekton-webhook"),
+        events: image(toolchain, "tekton-events"),
+        resolvers: image(toolchain, "tekton-resolvers"),
+        entrypoint: image(toolchain, "tekton-entrypoint"),
+        nop: image(toolchain, "tekton-nop"),
+        workingdirinit: image(toolchain, "tekton-workingdirinit"),
+        sidecarlogresults: image(toolchain, "tekton-sidecarlogresults"),
+        shell,
+      },
+      version: version(toolchain, "tekton-controller"),
+      defaultRuntimeClass: cluster.runtimeClasses?.jailed,
+    },
+    opts,
+  );
+  const signingSeed = new random.RandomBytes("provenance-key", { length: 32 });
+  const chains = new Chains(
+    "chains",
+    {
+      source: source(toolchain, "chains"),
+      image: image(toolchain, "chains-controller"),
+      version: version(toolchain, "chains-controller"),
+      builderId: config.builderId,
+      signer: { kind: "key", seed: pulumi.secret(signingSeed.base64) },
+      registry: {
+        host: REGISTRY_HOST,
+        username: "chains",
+        password: registry.chainsPassword,
+        caPem: authority.caPem,
+      },
+    },
+    { ...opts, dependsOn: [tekton, registry] },
+  );
+  if (cluster.runtimeClasses !== null) {
+    new NetworkJail(
+      "network-jail",
+      { jailedRuntimeClass: cluster.runtimeClasses.jailed, unjailedServiceAccounts: UNJAILED_STAGES },
+      opts,
+    );
+  }
+
+  const epoch = config.definitionsKeyEpoch;
+  const definitionsSeed = new random.RandomBytes("definitions-key", { length: 32, keepers: { epoch: String(epoch) } });
+  const definitions = pulumi.secret(definitionsSeed.base64).apply(ed25519KeyPair);
+
+  return {
+    schema: SCHEMA,
+    kubeconfig: pulumi.secret(cluster.kubeconfig),
+    clusterIdentifier: cluster.clusterIdentifier,
+    runtimeClasses: cluster.runtimeClasses,
+    registry: {
+      host: registry.host,
+      namespace: registry.namespace,
+      service: registry.service,
+      caPem: authority.caPem,
+    },
+    registryCredentials: pulumi.secret({
+      publisher: { username: "publisher", password: registry.publisherPassword },
+      reader: { username: "reader", password: registry.readerPassword },
+      chains: { username: "chains", password: registry.chainsPassword },
+    }),
+    provenance: { builderId: chains.builderId, publicKeyPem: chains.publicKeyPem },
+    definitions: {
+      publicKeyPem: pulumi.unsecret(definitions.publicKeyPem),
+      privateKeyPem: pulumi.secret(definitions.privateKeyPem),
+      keyEpoch: epoch,
+    },
+    forge: {
+      url: forge.url,
+      namespace: forge.namespace,
+      service: forge.service,
+      username: forge.username,
+      password: forge.password,
+      caPem: authority.caPem,
+    },
+    stageImages: stageImages(toolchain),
+  };
+};
+
+const version = (toolchain: Toolchain, name: string): string => toolchain.images[name]?.version ?? "unknown";
+
+/** Images of the stages, by name. */
+export const stageImages = (toolchain: Toolchain): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(toolchain.images)
+      .filter(([name]) => name.startsWith("stage-"))
+      .map(([name, { reference }]) => [name, reference]),
+  );

@@ -1,0 +1,57 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { parseDocument } from "yaml";
+
+import { type ConfigKey, configKeys, STACK_KINDS, toPulumiConfigBlock } from "./config";
+
+const root = join(__dirname, "..");
+
+/** Files that are derived from the settings' schemas, with the content that they must have. */
+export const generatedFiles = (): Record<string, string> => ({
+  "Pulumi.yaml": projectFile(readFileSync(join(root, "Pulumi.yaml"), "utf8")),
+  "docs/reference/config.md": referencePage(),
+});
+
+const projectFile = (current: string): string => {
+  const document = parseDocument(current);
+  document.set("config", document.createNode(toPulumiConfigBlock()));
+  return document.toString({ lineWidth: 0 });
+};
+
+const referencePage = (): string => {
+  const section = (title: string, keys: ConfigKey[]): string =>
+    [
+      `## ${title}`,
+      "",
+      ...keys.flatMap((key) => [
+        `### \`${key.name}\``,
+        "",
+        `${key.description} ${key.rule}`,
+        "",
+        `Default: ${key.default === "" ? (key.optional ? "none" : "none; it must be set") : `\`${key.default}\``}. Example: \`pulumi config set ${key.name} ${key.example}\``,
+        "",
+      ]),
+    ].join("\n");
+  const keys = configKeys();
+  return [
+    "# Configuration",
+    "",
+    "Generated from `stacks/config.ts` by `npm run generate`. A stack's keys stand in `Pulumi.<stack>.yaml`; a key of another kind of stack is refused.",
+    "",
+    section(
+      "Every stack",
+      keys.filter((key) => key.kinds.length > 1),
+    ),
+    ...STACK_KINDS.map((kind) =>
+      section(
+        `Kind ${kind}`,
+        keys.filter((key) => key.kinds.length === 1 && key.kinds.includes(kind)),
+      ),
+    ),
+  ].join("\n");
+};
+
+if (require.main === module) {
+  for (const [file, content] of Object.entries(generatedFiles())) writeFileSync(join(root, file), content);
+}

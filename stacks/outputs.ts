@@ -1,0 +1,110 @@
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+
+import { FactoryError, type Problem } from "../components/lib/errors";
+import { STACK_KINDS, type StackKind } from "./config";
+
+/** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
+export const SCHEMA = 1;
+
+const text = z.string().min(1);
+const schema = z.literal(SCHEMA);
+const runtimeClasses = z.object({ jailed: text, networked: text }).nullable();
+const registry = z.object({ host: text, namespace: text, service: text, caPem: text });
+const login = z.object({ username: text, password: text });
+const provenance = z.object({ builderId: text, publicKeyPem: text });
+const forge = z.object({
+  url: text,
+  namespace: text,
+  service: text,
+  username: text,
+  password: text,
+  caPem: text,
+});
+
+const outputSchemas = {
+  cluster: z.object({ schema, kubeconfig: text, clusterIdentifier: text, runtimeClasses, apiServer: text }),
+  factory: z.object({
+    schema,
+    kubeconfig: text,
+    clusterIdentifier: text,
+    runtimeClasses,
+    registry,
+    registryCredentials: z.object({ publisher: login, reader: login, chains: login }),
+    provenance,
+    definitions: z.object({ publicKeyPem: text, privateKeyPem: text, keyEpoch: z.int() }),
+    forge,
+    stageImages: z.record(z.string(), text),
+  }),
+  team: z.object({
+    schema,
+    team: text,
+    namespace: text,
+    kubeconfig: text,
+    pipelines: z.record(
+      z.string(),
+      z.object({
+        name: text,
+        stages: z.array(
+          z.object({ name: text, task: text, serviceAccount: text, jailed: z.boolean(), network: text }),
+        ),
+        digests: z.record(z.string(), text),
+        runTemplate: z.record(z.string(), z.unknown()),
+        params: z.array(
+          z.object({ name: text, description: text, pattern: text, default: z.string().optional() }),
+        ),
+      }),
+    ),
+    registryRepository: text,
+    provenance,
+    definitionsPublicKeyPem: text,
+    registry,
+    registryCredentials: z.object({ reader: login }),
+    forge,
+  }),
+} as const;
+
+/** What a stack of each kind leaves for those that come after it. Secrets are plain here: never log or export them. */
+export type StackOutputs = { [K in StackKind]: z.infer<(typeof outputSchemas)[K]> };
+
+/** The same with values that are known only while the program runs; what a stack exports. */
+export type ExportedOutputs<K extends StackKind> = pulumi.Inputs &
+  Record<keyof StackOutputs[K], pulumi.Input<unknown>>;
+
+/** Checks the outputs of a stack, as read from it; names the stack and the command that mends it. */
+export const parseOutputs = <K extends StackKind>(
+  kind: K,
+  stack: string,
+  values: Readonly<Record<string, unknown>>,
+): StackOutputs[K] => {
+  const parsed = outputSchemas[kind].safeParse(values);
+  if (parsed.success) return parsed.data as StackOutputs[K];
+  const present = Object.values(values).some((value) => value !== undefined);
+  const problems = parsed.error.issues.map((issue): Problem => ({
+    code: present ? "SSF-STACK-002" : "SSF-STACK-001",
+    path: `stack ${stack}, output ${issue.path.join(".")}`,
+    given: issue.message,
+    rule: present
+      ? `The stack must be of kind ${kind}, and have been brought up by this version of the program.`
+      : `The stack of kind ${kind} that this one builds on must be up.`,
+    fix: `Run pulumi up --stack ${stack}, or make up, which brings up the stacks in order (${STACK_KINDS.join(", ")}).`,
+  }));
+  const [first, ...others] = problems;
+  if (first === undefined) throw new Error("a failed parse has an issue");
+  throw new FactoryError(first, ...(present ? others : []));
+};
+
+/**
+ * Reads the outputs of another stack of this project. They are plain values, known already at preview, so that what is
+ * made from them is, too.
+ */
+export const readStack = async <K extends StackKind>(kind: K, stack: string): Promise<StackOutputs[K]> => {
+  const reference = new pulumi.StackReference(stack, {
+    name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${stack}`,
+  });
+  const read = Object.keys(outputSchemas[kind].shape).map(async (name) => {
+    const { value, secretValue } = await reference.getOutputDetails(name);
+    return [name, (value ?? secretValue) as unknown] as const;
+  });
+  return parseOutputs(kind, stack, Object.fromEntries(await Promise.all(read)));
+};
