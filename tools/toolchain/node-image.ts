@@ -64,6 +64,16 @@ After=factory-images.service
 Requires=factory-images.service
 `;
 
+/**
+ * What kubeadm leaves to others: kernel settings that a kubelet with protectKernelDefaults wants to find, modes and owners
+ * as the CIS benchmark asks (1.1.12, 4.1.9).
+ */
+const kubeletPreparation = `[Service]
+ExecStartPre=/usr/sbin/sysctl --write vm.overcommit_memory=1 kernel.panic=10 kernel.panic_on_oops=1
+ExecStartPre=/usr/bin/chmod 0600 /var/lib/kubelet/config.yaml
+ExecStartPre=/usr/bin/install --directory --owner=etcd --group=etcd --mode=0700 /var/lib/etcd
+`;
+
 /** What kind applies as its default storage; the factory brings its own, so the file hardens the default account. */
 const defaultStorage = {
   apiVersion: "v1",
@@ -139,11 +149,14 @@ export const layOutNode = async (root: string, outputs: Record<string, string>, 
   await write(`${jailConfiguration}/10-jail.conflist`, JSON.stringify(jailNetwork));
   await write("etc/systemd/system/factory-images.service", importImages);
   await write("etc/systemd/system/kubelet.service.d/20-images.conf", kubeletWaitsForImages);
+  await write("etc/systemd/system/kubelet.service.d/30-preparation.conf", kubeletPreparation);
   await write("etc/systemd/journald.conf.d/container.conf", "[Journal]\nReadKMsg=no\n");
   await write("kind/manifests/default-storage.yaml", JSON.stringify(defaultStorage));
   await write("kind/version", await moduleVersion("kubernetes"));
   for (const service of ["containerd.service", "kubelet.service", "undo-mount-hacks.service", "factory-images.service"])
     await enable(service);
+  const kubeletUnits = ["kubelet.service", "kubelet.service.d/10-kubeadm.conf"];
+  await run("chmod", ["0600", ...kubeletUnits.map((path) => join(root, "etc/systemd/system", path))]);
   await symlink("/dev/null", join(root, "etc/systemd/system/systemd-binfmt.service"));
   for (const directory of ["etc/kubernetes/manifests", "etc/containerd/certs.d"])
     await mkdir(join(root, directory), { recursive: true, mode: 0o755 });
