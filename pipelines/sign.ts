@@ -1,0 +1,64 @@
+import * as crypto from "node:crypto";
+import { FactoryError } from "../components/lib/errors";
+import { definitionChecksum, signatureAnnotation, type TektonObject } from "./canonical";
+
+/** Whoever signs definitions: a key here, later perhaps a service that holds it. */
+export interface DefinitionSigner {
+  /** The key that Tekton verifies with, as SPKI PEM. */
+  publicKeyPem: string;
+  /** Signs a definition's 32-byte checksum; the same checksum always gets the same signature, in base64. */
+  sign(checksum: Uint8Array): string;
+}
+
+/** A signer from an Ed25519 private key in PKCS #8 PEM. */
+export const definitionSigner = (privateKeyPem: string): DefinitionSigner => {
+  const key = readPrivateKey(privateKeyPem);
+  return {
+    publicKeyPem: crypto.createPublicKey(key).export({ type: "spki", format: "pem" }) as string,
+    sign: (checksum) => crypto.sign(null, checksum, key).toString("base64"),
+  };
+};
+
+const readPrivateKey = (pem: string): crypto.KeyObject => {
+  let given = "text that is no private key";
+  try {
+    const key = crypto.createPrivateKey(pem);
+    if (key.asymmetricKeyType === "ed25519") return key;
+    given = `a key of type ${String(key.asymmetricKeyType)}`;
+  } catch {
+    // The message of the parser could hold parts of the key.
+  }
+  throw new FactoryError({
+    code: "SSF-PIPELINE-014",
+    path: "privateKeyPem",
+    given,
+    rule: "Definitions are signed by an Ed25519 key, because its signatures are the same each time.",
+    fix: "Give the PKCS #8 PEM of an Ed25519 private key, such as ed25519KeyPair makes.",
+  });
+};
+
+/** The definition with its signature in the annotation that Tekton reads. Nothing may be added to it afterwards. */
+export const signDefinition = <T extends TektonObject>(definition: T, signer: DefinitionSigner): T => ({
+  ...definition,
+  metadata: {
+    ...definition.metadata,
+    annotations: {
+      ...definition.metadata.annotations,
+      [signatureAnnotation]: signer.sign(definitionChecksum(definition)),
+    },
+  },
+});
+
+/** Whether the definition carries a signature of this key over what it is now. */
+export const verifyDefinition = (definition: TektonObject, publicKeyPem: string): boolean => {
+  const signature = definition.metadata.annotations?.[signatureAnnotation];
+  return (
+    signature !== undefined &&
+    crypto.verify(
+      null,
+      definitionChecksum(definition),
+      crypto.createPublicKey(publicKeyPem),
+      Buffer.from(signature, "base64"),
+    )
+  );
+};

@@ -1,0 +1,323 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { teamModel } from "../../pipelines";
+import type { Stage } from "../../pipelines/model";
+import { stage, teamArgs } from "./fixtures";
+import { Machine } from "./run-stage";
+
+const stages = new Map(teamModel(teamArgs()).stages.map((candidate) => [candidate.name, candidate]));
+const stageNamed = (name: string): Stage => {
+  const found = stages.get(name);
+  if (found === undefined) throw new Error(`no stage ${name}`);
+  return found;
+};
+
+let machine: Machine;
+beforeEach(() => {
+  machine = new Machine();
+});
+afterEach(() => machine.remove());
+
+describe("the digest of a workspace", () => {
+  const writing = (script: string): Stage => stage("write", { writes: "things", script });
+  const digestOf = (script: string): string | undefined => {
+    const { status, output, results } = machine.run(writing(`cd "$WORKSPACE_THINGS/tree"\n${script}`), {});
+    expect([status, output]).toEqual([0, ""]);
+    return results["digest"];
+  };
+  const tree = "mkdir b && echo one >b/one && echo two >two && ln -s two link && chmod 755 two";
+
+  test("has the form that later stages ask for", () => {
+    expect(digestOf(tree)).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+
+  test.each([
+    ["order of creation", "ln -s two link && echo two >two && chmod 755 two && mkdir b && echo one >b/one"],
+    ["times", `${tree} && touch -d @1000000 b/one two b .`],
+    ["modes beyond executable", `${tree} && chmod 700 two b && chmod 600 b/one`],
+    ["hard links", `${tree} && ln b/one extra && rm b/one && ln extra b/one && rm extra`],
+  ])("does not depend on %s", (_, script) => {
+    expect(digestOf(script)).toBe(digestOf(tree));
+  });
+
+  test.each([
+    ["a changed byte", `${tree} && echo One >b/one`],
+    ["a changed name", `${tree} && mv b/one b/won`],
+    ["an executable bit", `${tree} && chmod 644 two`],
+    ["another link target", `${tree} && ln -sf b link`],
+    ["an empty directory", `${tree} && mkdir c`],
+  ])("changes with %s", (_, script) => {
+    expect(digestOf(script)).not.toBe(digestOf(tree));
+  });
+
+  test("is refused to a reader when the workspace changed, and given when it did not", () => {
+    const digest = digestOf(tree);
+    const reader = stage("read", { reads: ["things"] });
+    expect(machine.run(reader, Machine.digests({ things: digest })).status).toBe(0);
+    writeFileSync(join(machine.workspace("things"), "tree/two"), "three");
+    const second = machine.run(reader, Machine.digests({ things: digest }));
+    expect([second.status, second.output]).toEqual([
+      1,
+      "refused: workspace things does not hold what its writing stage left there\n",
+    ]);
+  });
+
+  test("is checked again after the reader's own script", () => {
+    const digest = digestOf(tree);
+    const meddler = stage("read", { reads: ["things"], script: 'echo more >>"$WORKSPACE_THINGS/tree/two"' });
+    expect(machine.run(meddler, Machine.digests({ things: digest })).status).toBe(1);
+  });
+
+  test("is not given when the archive could not be made", () => {
+    const broken = writing('tar() { command tar "$@"; return 1; }\necho something >"$WORKSPACE_THINGS/tree/x"');
+    const { status, results } = machine.run(broken, {});
+    expect([status === 0, results]).toEqual([false, {}]);
+  });
+});
+
+describe("the check of parameters in the stage", () => {
+  const asking = stage("ask", {
+    params: [{ name: "word", description: "A word.", pattern: "[a-z]+", from: { run: "word" } }],
+    script: 'printf "got %s\\n" "$PARAM_WORD"',
+  });
+
+  test("lets a good value through", () => {
+    expect(machine.run(asking, { word: "good" })).toMatchObject({ status: 0, output: "got good\n" });
+  });
+
+  test.each(["", "Bad", "good\nbad", "good\n", "\ngood", "$(id)", "-e", "a b"])("refuses %j", (word) => {
+    expect(machine.run(asking, { word })).toMatchObject({
+      status: 1,
+      output: "refused: parameter word does not match [a-z]+\n",
+    });
+  });
+});
+
+describe("ingest-source", () => {
+  const ingest: Stage = {
+    ...stageNamed("ingest-source"),
+    params: stageNamed("ingest-source").params.map((param) =>
+      param.name === "repository" ? { ...param, pattern: "/[A-Za-z0-9/._-]+" } : param,
+    ),
+  };
+  const gitEnv = { GIT_ALLOW_PROTOCOL: "file", GIT_SSL_CAINFO: "" };
+  const git = (repository: string, ...args: string[]): string =>
+    execFileSync("git", ["-C", repository, ...args], {
+      encoding: "utf8",
+      env: {
+        PATH: process.env["PATH"],
+        GIT_CONFIG_GLOBAL: "/dev/null",
+        GIT_CONFIG_NOSYSTEM: "1",
+        GIT_AUTHOR_DATE: "1700000000 +0000",
+        GIT_COMMITTER_DATE: "1700000000 +0000",
+      },
+    }).trim();
+  const repositoryWith = (format: string, fill: (repository: string) => void): { path: string; commit: string } => {
+    const path = join(machine.root, `repository-${format}`);
+    mkdirSync(path);
+    git(path, "init", "--quiet", `--object-format=${format}`, "--initial-branch=main");
+    fill(path);
+    git(path, "add", "--all");
+    git(path, "-c", "user.name=A", "-c", "user.email=a@b.test", "commit", "--quiet", "--message=One");
+    return { path, commit: git(path, "rev-parse", "HEAD") };
+  };
+  const fillOne = (repository: string): void => {
+    mkdirSync(join(repository, "sub"));
+    writeFileSync(join(repository, "sub/file"), "text\n");
+    symlinkSync("/", join(repository, "out"));
+  };
+
+  test.each(["sha1", "sha256"])("takes one commit of a repository of %s", (format) => {
+    const { path, commit } = repositoryWith(format, fillOne);
+    writeFileSync(join(path, "sub/file"), "later\n");
+    git(path, "-c", "user.name=A", "-c", "user.email=a@b.test", "commit", "--quiet", "--all", "--message=Two");
+    const run = machine.run(ingest, { repository: path, commit, directory: "sub" }, gitEnv);
+    expect(run).toMatchObject({
+      status: 0,
+      results: {
+        commit,
+        url: path,
+        timestamp: "1700000000",
+        "CHAINS-GIT_URL": path,
+        "CHAINS-GIT_COMMIT": commit,
+        digest: expect.stringMatching(/^sha256:/) as string,
+      },
+    });
+    const tree = join(machine.workspace("source"), "tree");
+    expect(readdirSync(tree).sort()).toEqual(["out", "sub"]);
+    expect(readFileSync(join(tree, "sub/file"), "utf8")).toBe("text\n");
+  });
+
+  test("gives the same digest twice", () => {
+    const { path, commit } = repositoryWith("sha1", fillOne);
+    const digests = [1, 2].map(
+      () => machine.run(ingest, { repository: path, commit, directory: "." }, gitEnv).results["digest"],
+    );
+    expect(digests[0]).toBe(digests[1]);
+  });
+
+  test.each([
+    ["a commit that is not there", { commit: "0".repeat(40) }],
+    ["a directory that is not there", { directory: "nowhere" }],
+    ["a directory that leads out", { directory: "out" }],
+    ["an abbreviated commit", { commit: "0123456" }],
+    ["a directory with ..", { directory: "sub/../.." }],
+  ])("refuses %s", (_, change) => {
+    const { path, commit } = repositoryWith("sha1", fillOne);
+    const run = machine.run(ingest, { repository: path, commit, directory: ".", ...change }, gitEnv);
+    expect(run.status).not.toBe(0);
+    expect(run.results["digest"]).toBeUndefined();
+  });
+
+  test("refuses the id of a tag, though it leads to a commit", () => {
+    const { path } = repositoryWith("sha1", fillOne);
+    git(path, "-c", "user.name=A", "-c", "user.email=a@b.test", "tag", "--annotate", "--message=v1", "v1");
+    const tag = git(path, "rev-parse", "v1");
+    expect(machine.run(ingest, { repository: path, commit: tag, directory: "." }, gitEnv)).toMatchObject({
+      status: 1,
+      output: `refused: ${tag} is no commit, but names one\n`,
+    });
+  });
+
+  test("speaks no protocol but https when nobody says otherwise", () => {
+    const { path, commit } = repositoryWith("sha1", fillOne);
+    const run = machine.run(ingest, { repository: path, commit, directory: "." });
+    expect([run.status === 0, run.output]).toEqual([false, expect.stringContaining("transport 'file' not allowed")]);
+  });
+});
+
+describe("the Go stages", () => {
+  const sourceWith = (files: Record<string, string>): string => {
+    const { results } = machine.run(
+      stage("write", {
+        writes: "source",
+        script: Object.entries(files)
+          .map(([name, text]) => `printf '%s' '${text}' >"$WORKSPACE_SOURCE/tree/${name}"`)
+          .join("\n"),
+      }),
+      {},
+    );
+    return results["digest"] ?? "";
+  };
+  const program = { "go.mod": "module example.test/one\n\ngo 1.24\n", "go.sum": "", "main.go": "package main\n\nfunc main() {}\n" };
+  const goEnv = { GOCACHE: process.env["GOCACHE"] ?? "" };
+  const ingest = stageNamed("ingest-dependencies");
+  const build = stageNamed("build");
+  const ingested = (source: string) =>
+    machine.run(ingest, { directory: ".", ...Machine.digests({ source }) }, { GOPROXY: "off", SSL_CERT_FILE: "" });
+  const built = (source: string, dependencies: string | undefined, changes: Record<string, string> = {}) =>
+    machine.run(
+      build,
+      { directory: ".", package: ".", timestamp: "1700000000", ...Machine.digests({ source, dependencies }), ...changes },
+      goEnv,
+    );
+
+  test("refuse a module without go.sum", () => {
+    const { "go.sum": _, ...rest } = program;
+    expect(ingested(sourceWith(rest))).toMatchObject({
+      status: 1,
+      output: "refused: there is no go.sum in directory .; it fixes every dependency, so commit it\n",
+    });
+  });
+
+  test("build the same bytes twice, and say with what", () => {
+    const source = sourceWith(program);
+    const { results, status } = ingested(source);
+    expect(status).toBe(0);
+    const first = built(source, results["digest"]);
+    const second = built(source, results["digest"]);
+    expect(first).toMatchObject({ status: 0, results: second.results });
+    expect(first.results["platform"]).toMatch(/^linux\/[a-z0-9]+$/);
+    expect(JSON.parse(first.results["environment"] ?? "")).toMatchObject({ CGO_ENABLED: "0", GOOS: "linux" });
+    expect(existsSync(join(machine.workspace("output"), "tree/app"))).toBe(true);
+  }, 120_000);
+
+  test("refuse a package that is no program", () => {
+    const source = sourceWith({ ...program, "main.go": "package lib\n" });
+    const { results } = ingested(source);
+    expect(built(source, results["digest"])).toMatchObject({
+      status: 1,
+      output: "refused: package . is package lib and cannot run; name a main package\n",
+    });
+  });
+
+  test("refuse a program that needs a module which is not in go.sum", () => {
+    const source = sourceWith({
+      ...program,
+      "main.go": 'package main\n\nimport _ "example.test/other"\n\nfunc main() {}\n',
+    });
+    const { results } = ingested(source);
+    expect(built(source, results["digest"]).status).not.toBe(0);
+  });
+});
+
+describe("publish", () => {
+  const fakeCrane = `#!/bin/sh
+case $1 in
+  push) cp -r "$2" "$FAKE_REGISTRY" && printf '%s' "$3" >"$FAKE_REGISTRY/reference" ;;
+  digest) printf 'sha256:%s' "$(jq -r '.manifests[0].digest' "$FAKE_REGISTRY/index.json" | cut -d : -f 2)" ;;
+esac
+`;
+  const publish = stageNamed("publish");
+  const readJson = (file: string): unknown => JSON.parse(readFileSync(file, "utf8"));
+
+  const published = (registry: string) => {
+    const bin = join(machine.root, "bin");
+    mkdirSync(bin, { recursive: true });
+    writeFileSync(join(bin, "crane"), fakeCrane);
+    chmodSync(join(bin, "crane"), 0o755);
+    const { results: output } = machine.run(
+      stage("write", {
+        writes: "output",
+        script: 'echo program >"$WORKSPACE_OUTPUT/tree/app" && chmod 755 "$WORKSPACE_OUTPUT/tree/app"',
+      }),
+      {},
+    );
+    const run = machine.run(
+      publish,
+      {
+        name: "one",
+        url: "https://forge.test/one.git",
+        commit: "a".repeat(40),
+        timestamp: "1700000000",
+        platform: "linux/arm64",
+        ...Machine.digests({ output: output["digest"] }),
+      },
+      { PATH: `${bin}:${process.env["PATH"] ?? ""}`, FAKE_REGISTRY: registry },
+    );
+    return { run, output: output["digest"] ?? "" };
+  };
+
+  test("pushes an image by digest whose layer is the output, the same each time", () => {
+    const registry = join(machine.root, "registry");
+    const { run, output } = published(registry);
+    expect([run.status, run.output]).toEqual([0, ""]);
+    const digest = run.results["IMAGE_DIGEST"] ?? "";
+    expect(run.results["IMAGE_URL"]).toBe("images.test:5000/team-a/one");
+    expect(readFileSync(join(registry, "reference"), "utf8")).toBe(`images.test:5000/team-a/one@${digest}`);
+
+    const blob = (name: string): string => join(registry, "blobs", name.replace(":", "/"));
+    const manifest = readJson(blob(digest)) as { config: { digest: string }; layers: { digest: string }[] };
+    expect(readJson(blob(manifest.config.digest))).toEqual({
+      architecture: "arm64",
+      os: "linux",
+      created: "2023-11-14T22:13:20Z",
+      config: {
+        Entrypoint: ["/app"],
+        User: "65532:65532",
+        WorkingDir: "/",
+        Labels: {
+          "org.opencontainers.image.created": "2023-11-14T22:13:20Z",
+          "org.opencontainers.image.revision": "a".repeat(40),
+          "org.opencontainers.image.source": "https://forge.test/one.git",
+        },
+      },
+      history: [{ created: "2023-11-14T22:13:20Z", created_by: "secure-software-factory" }],
+      rootfs: { type: "layers", diff_ids: [output] },
+    });
+    const files = execFileSync("tar", ["-tzvf", blob(manifest.layers[0]?.digest ?? "")], { encoding: "utf8" });
+    expect(files).toMatch(/-rwxr-xr-x 0\/0 +8 1970-01-01 [0-9:]+ \.\/app\n$/);
+    expect(published(join(machine.root, "second")).run.results).toEqual(run.results);
+  });
+});
