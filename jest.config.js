@@ -4,4 +4,6 @@ module.exports = {
   roots: ["<rootDir>/test"],
   testMatch: ["**/*.test.ts"],
   transform: { "^.+\\.tsx?$": ["@swc/jest", { jsc: { target: "es2022", parser: { syntax: "typescript" } } }] },
+  reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
+  maxWorkers: 2,
 };

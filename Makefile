@@ -1,0 +1,34 @@
+# Every thing a developer does, each one line. What to run after which change: CONTRIBUTING.md.
+.DEFAULT_GOAL := help
+.PHONY: help up down toolchain test test-quick check generate clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+up: ## set up what is missing, then cluster, factory and team
+	./factory up
+
+down: ## remove team, factory and cluster; the cache stays
+	./factory down
+
+toolchain: ## build programs and images that are not in the cache yet
+	./factory toolchain
+
+test: toolchain check ## every test, with the real engine and a real cluster
+	npx jest
+
+test-quick: ## the tests that need neither toolchain nor cluster
+	npx jest --testPathIgnorePatterns test/engine test/e2e
+
+check: node_modules ## formatting, lint, types, generated files
+	npm run check
+
+generate: node_modules ## write the files that are derived from the program
+	npm run generate
+
+clean: ## remove the cache; the next `make up` builds everything anew
+	./factory toolchain --remove
+
+node_modules: package-lock.json
+	npm ci --no-audit --no-fund
+	touch node_modules
