@@ -205,6 +205,8 @@ server.port = ${PORT}
 server.document-root = "/var/empty"
 server.upload-dirs = ("/tmp")
 server.tag = "forge"
+# Large pushes arrive without a length, which this server takes only over HTTP/1.1.
+server.feature-flags = ("server.h2proto" => "disable")
 
 ssl.engine = "enable"
 ssl.pemfile = "/etc/forge-tls/tls.crt"

@@ -1,0 +1,108 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import { Chains, type ChainsArgs, chainsObjects } from "../../components/chains";
+import { ecdsaKeyPair } from "../../pipelines/keys";
+import { readToolchain, source } from "../../stacks/toolchain";
+import { render, type Rendering, testImage, valueOf } from "../support/render";
+
+const seed = Buffer.alloc(32, 7).toString("base64");
+
+const args: ChainsArgs = {
+  source: source(readToolchain(), "chains"),
+  image: testImage("chains-controller"),
+  version: "v0.28.1",
+  builderId: "https://factory.example/builder/v1",
+  signer: { kind: "key", seed: pulumi.secret(seed) },
+  registry: { host: "registry.example:5000", username: "chains", password: pulumi.secret("swordfish"), caPem: "CA" },
+};
+
+describe("Chains", () => {
+  let rendering: Rendering;
+  let chains: Chains;
+  beforeAll(async () => {
+    rendering = await render(() => {
+      chains = new Chains("chains", args);
+    });
+  });
+
+  test("makes these objects and no others", () => {
+    expect(rendering.childrenOf("chains")).toEqual([
+      "apps/v1:Deployment chains-deployment-tekton-chains-controller",
+      "core/v1:ConfigMap chains-authority",
+      "core/v1:ConfigMap chains-config-map-chains-config",
+      "core/v1:ConfigMap chains-config-map-chains-info",
+      "core/v1:ConfigMap chains-config-map-config-logging",
+      "core/v1:ConfigMap chains-config-map-tekton-chains-config-leader-election",
+      "core/v1:ConfigMap chains-config-map-tekton-chains-config-observability",
+      "core/v1:Namespace chains-namespace-tekton-chains",
+      "core/v1:Secret chains-registry-credentials",
+      "core/v1:Secret chains-signing-key",
+      "core/v1:Service chains-service-tekton-chains-metrics",
+      "core/v1:ServiceAccount chains-service-account-tekton-chains-controller",
+      "rbac.authorization.k8s.io/v1:ClusterRole chains-cluster-role-tekton-chains-controller-cluster-access",
+      "rbac.authorization.k8s.io/v1:ClusterRole chains-cluster-role-tekton-chains-controller-tenant-access",
+      "rbac.authorization.k8s.io/v1:ClusterRoleBinding chains-cluster-role-binding-tekton-chains-controller-cluster-access",
+      "rbac.authorization.k8s.io/v1:ClusterRoleBinding chains-cluster-role-binding-tekton-chains-controller-tenant-access",
+      "rbac.authorization.k8s.io/v1:Role chains-role-tekton-chains-info",
+      "rbac.authorization.k8s.io/v1:Role chains-role-tekton-chains-leader-election",
+      "rbac.authorization.k8s.io/v1:RoleBinding chains-role-binding-tekton-chains-controller-leaderelection",
+      "rbac.authorization.k8s.io/v1:RoleBinding chains-role-binding-tekton-chains-info",
+    ]);
+  });
+
+  test("signs whole runs in SLSA 1.0 and stores that beside the image", () => {
+    expect(rendering.get("chains-config-map-chains-config").inputs.data).toMatchObject({
+      "artifacts.pipelinerun.format": "slsa/v2alpha4",
+      "artifacts.pipelinerun.storage": "oci",
+      "artifacts.pipelinerun.enable-deep-inspection": "true",
+      "artifacts.taskrun.storage": "",
+      "artifacts.oci.storage": "oci",
+      "builder.id": "https://factory.example/builder/v1",
+      "transparency.enabled": "false",
+    });
+  });
+
+  test("its key and its login are secret; the public key is the key's", async () => {
+    const { privateKeyPem, publicKeyPem } = ecdsaKeyPair(seed);
+    expect(rendering.get("chains-signing-key")).toMatchObject({
+      secrets: ["stringData"],
+      inputs: { metadata: { name: "signing-secrets" }, stringData: { "x509.pem": privateKeyPem } },
+    });
+    const login = rendering.get("chains-registry-credentials");
+    expect(login.secrets).toEqual(["stringData"]);
+    expect(JSON.parse(login.inputs.stringData["config.json"])).toEqual({
+      auths: {
+        "registry.example:5000": { username: "chains", password: "swordfish", auth: "Y2hhaW5zOnN3b3JkZmlzaA==" },
+      },
+    });
+    await expect(valueOf(chains.publicKeyPem)).resolves.toBe(publicKeyPem);
+    await expect(pulumi.isSecret(chains.publicKeyPem)).resolves.toBe(false);
+  });
+
+  test("reads no Secret of the cluster and touches no pod", () => {
+    const rules = chainsObjects(args)
+      .filter(({ kind }) => kind === "ClusterRole")
+      .flatMap((role) => (role as unknown as { rules: { resources: string[]; verbs: string[] }[] }).rules);
+    expect(rules.flatMap((rule) => rule.resources)).not.toContain("secrets");
+    expect(rules.filter((rule) => rule.resources.includes("pods")).flatMap((rule) => rule.verbs)).toEqual([
+      "list",
+      "watch",
+    ]);
+    expect(rules.flatMap((rule) => rule.verbs)).not.toContain("delete");
+  });
+
+  test("its pod is restricted, trusts the factory's authority, and restarts with its key", () => {
+    const { template } = rendering.get("chains-deployment-tekton-chains-controller").inputs.spec;
+    expect(template.metadata.annotations).toMatchObject({
+      "secure-software-factory.dev/config-hash": expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+    expect(template.spec.containers[0]).toMatchObject({
+      image: testImage("chains-controller"),
+      securityContext: { capabilities: { drop: ["ALL"] }, runAsNonRoot: true, readOnlyRootFilesystem: true },
+      env: expect.arrayContaining([
+        { name: "DOCKER_CONFIG", value: "/etc/registry-credentials" },
+        { name: "SSL_CERT_FILE", value: "/etc/factory-ca/ca.crt" },
+      ]),
+    });
+  });
+});

@@ -1,0 +1,126 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** One resource as the program registered it. */
+export interface Rendered {
+  type: string;
+  name: string;
+  inputs: Record<string, any>; // eslint-disable-line @typescript-eslint/no-explicit-any -- asserted field by field
+  /** Paths of the inputs that are secret, such as `stringData.htpasswd`. */
+  secrets: string[];
+  /** Logical name of the parent; empty for the stack. */
+  parent: string;
+  /** Logical names of what must exist first. */
+  dependsOn: string[];
+}
+
+/** Everything that a program registered, in the order of its names. */
+export class Rendering {
+  constructor(readonly resources: readonly Rendered[]) {}
+
+  /** `<type> <name>` of every child of the component `parent`, sorted. */
+  childrenOf(parent: string): string[] {
+    return this.resources
+      .filter((resource) => resource.parent === parent)
+      .map(({ type, name }) => `${type.replace(/^kubernetes:/, "")} ${name}`)
+      .sort();
+  }
+
+  /** The one resource called `name`. */
+  get(name: string): Rendered {
+    const found = this.resources.filter((resource) => resource.name === name);
+    if (found.length === 1 && found[0] !== undefined) return found[0];
+    throw new Error(`${found.length} resources are called ${name}: ${this.resources.map((r) => r.name).join(", ")}`);
+  }
+}
+
+interface RegisterRequest {
+  getType(): string;
+  getName(): string;
+  getParent(): string;
+  getDependenciesList(): string[];
+}
+
+interface MockMonitor {
+  registerResource(request: RegisterRequest, callback: unknown): Promise<void>;
+}
+
+const lastPart = (urn: string): string => urn.split("::").at(-1) ?? "";
+
+/** What mocks answer for a resource beside its own inputs. */
+export type ExtraState = (type: string, name: string, inputs: Record<string, unknown>) => Record<string, unknown>;
+
+/**
+ * Runs `program` against a recorder instead of an engine, and waits until everything that it made is registered.
+ * A random password is `password-of-<name>`, random bytes are 32 times the letter A in base64.
+ */
+export const render = async (
+  program: () => unknown,
+  { preview = false, extra = () => ({}) }: { preview?: boolean; extra?: ExtraState } = {},
+): Promise<Rendering> => {
+  const inputs = new Map<string, Record<string, unknown>>();
+  const resources: Rendered[] = [];
+  await pulumi.runtime.setMocks(
+    {
+      newResource: (args) => {
+        inputs.set(args.name, args.inputs as Record<string, unknown>);
+        const state = { ...args.inputs, ...stateOf(args.type, args.name), ...extra(args.type, args.name, args.inputs) };
+        return { id: args.id ?? `${args.name}-id`, state };
+      },
+      call: (args) => args.inputs as Record<string, unknown>,
+    },
+    "secure-software-factory",
+    "test",
+    preview,
+    "organization",
+  );
+  const monitor = pulumi.runtime.getMonitor() as unknown as MockMonitor;
+  const register = monitor.registerResource.bind(monitor);
+  monitor.registerResource = async (request, callback) => {
+    await register(request, callback);
+    const secrets: string[] = [];
+    resources.push({
+      type: request.getType(),
+      name: request.getName(),
+      inputs: reveal(inputs.get(request.getName()) ?? {}, [], secrets) as Record<string, unknown>,
+      secrets,
+      parent: lastPart(request.getParent()),
+      dependsOn: request.getDependenciesList().map(lastPart).sort(),
+    });
+  };
+  await program();
+  await pulumi.runtime.waitForRPCs();
+  return new Rendering([...resources].sort((a, b) => (a.name < b.name ? -1 : 1)));
+};
+
+/** The value without the wrappers around secrets, whose paths are added to `secrets`. */
+const reveal = (value: unknown, path: string[], secrets: string[]): unknown => {
+  if (pulumi.runtime.isRpcSecret(value)) {
+    secrets.push(path.join("."));
+    return reveal(pulumi.runtime.unwrapRpcSecret(value), path, []);
+  }
+  if (Array.isArray(value)) return value.map((item, index) => reveal(item, [...path, String(index)], secrets));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, reveal(item, [...path, key], secrets)]));
+};
+
+const stateOf = (type: string, name: string): Record<string, unknown> => {
+  switch (type) {
+    case "random:index/randomPassword:RandomPassword":
+      return { result: `password-of-${name}`, bcryptHash: `$2a$10$hash-of-${name}` };
+    case "random:index/randomBytes:RandomBytes":
+      return { base64: Buffer.alloc(32, "A").toString("base64") };
+    case "kubernetes:core/v1:Secret":
+      return { data: { "ca.crt": Buffer.from("CA").toString("base64") } };
+    default:
+      return {};
+  }
+};
+
+/** The value of an output, for assertions. */
+export const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
+  new Promise((resolve) => {
+    output.apply((value) => resolve(value as T));
+  });
+
+/** A reference by digest that no registry has. */
+export const testImage = (name: string): string => `ssf.local/${name}@sha256:${"0".repeat(64)}`;
