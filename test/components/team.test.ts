@@ -1,0 +1,142 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import { egressOf, Team, type TeamArgs } from "../../components/team";
+import { render, type Rendering } from "../support/render";
+
+const args: TeamArgs = {
+  team: "payments",
+  accounts: [
+    { name: "ingest-source", network: "forge" },
+    { name: "ingest-dependencies", network: "dependencies" },
+    { name: "build", network: "none" },
+    { name: "publish", network: "registry" },
+  ],
+  definitions: [
+    {
+      apiVersion: "tekton.dev/v1",
+      kind: "Task",
+      metadata: { name: "go-build", namespace: "team-payments", annotations: { "tekton.dev/signature": "c2ln" } },
+      spec: { steps: [] },
+    },
+  ],
+  registryHost: "registry.example:5000",
+  publisher: { username: "publisher", password: pulumi.secret("swordfish") },
+  reader: { username: "reader", password: pulumi.secret("herring") },
+  caPem: "CA",
+  caBundlePem: "COMPANY",
+  quota: { cpu: "8", memory: "16Gi", storage: "20Gi", pods: 30 },
+};
+
+describe("Team", () => {
+  let rendering: Rendering;
+  beforeAll(async () => {
+    rendering = await render(() => new Team("team", args));
+  });
+
+  test("makes these objects and no others", () => {
+    expect(rendering.childrenOf("team")).toEqual([
+      "core/v1:ConfigMap team-authority",
+      "core/v1:ConfigMap team-ca-bundle",
+      "core/v1:LimitRange team-limits",
+      "core/v1:Namespace team-ns",
+      "core/v1:ResourceQuota team-quota",
+      "core/v1:Secret team-publisher",
+      "core/v1:Secret team-reader",
+      "core/v1:ServiceAccount team-account-build",
+      "core/v1:ServiceAccount team-account-ingest-dependencies",
+      "core/v1:ServiceAccount team-account-ingest-source",
+      "core/v1:ServiceAccount team-account-publish",
+      "core/v1:ServiceAccountPatch team-account-default",
+      "networking.k8s.io/v1:NetworkPolicy team-deny",
+      "networking.k8s.io/v1:NetworkPolicy team-egress-ingest-dependencies",
+      "networking.k8s.io/v1:NetworkPolicy team-egress-ingest-source",
+      "networking.k8s.io/v1:NetworkPolicy team-egress-publish",
+      "rbac.authorization.k8s.io/v1:Role team-member",
+      "rbac.authorization.k8s.io/v1:RoleBinding team-members",
+      "tekton.dev/v1:Task team-task-go-build",
+    ]);
+  });
+
+  test("its namespace is restricted and marked as a team's", () => {
+    expect(rendering.get("team-ns").inputs.metadata).toMatchObject({
+      name: "team-payments",
+      labels: {
+        "secure-software-factory.dev/team": "payments",
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/audit": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
+      },
+    });
+  });
+
+  test("denies everything both ways before any definition exists", () => {
+    expect(rendering.get("team-deny").inputs.spec).toEqual({ podSelector: {}, policyTypes: ["Ingress", "Egress"] });
+    expect(rendering.get("team-task-go-build").dependsOn).toContain("team-deny");
+  });
+
+  test("no account has a token", () => {
+    const accounts = rendering.resources.filter(({ type }) => type.startsWith("kubernetes:core/v1:ServiceAccount"));
+    expect(accounts.map(({ inputs }) => inputs.automountServiceAccountToken)).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  test("members start runs and read; nothing else", () => {
+    const rules = rendering.get("team-member").inputs.rules as { resources: string[]; verbs: string[] }[];
+    const writes = rules.filter(({ verbs }) => verbs.some((verb) => !["get", "list", "watch"].includes(verb)));
+    expect(writes).toEqual([
+      { apiGroups: ["tekton.dev"], resources: ["pipelineruns"], verbs: ["create", "get", "list", "watch"] },
+    ]);
+    expect(rules.flatMap(({ resources }) => resources)).not.toContain("secrets");
+  });
+
+  test("logins are secret", () => {
+    for (const name of ["team-publisher", "team-reader"]) {
+      expect(rendering.get(name)).toMatchObject({
+        secrets: ["stringData"],
+        inputs: { type: "kubernetes.io/dockerconfigjson" },
+      });
+    }
+  });
+
+  test("adds nothing to a definition, whose signature would break", () => {
+    expect(rendering.get("team-task-go-build").inputs).toEqual({
+      apiVersion: "tekton.dev/v1",
+      kind: "Task",
+      metadata: args.definitions[0]?.metadata,
+      spec: { steps: [] },
+    });
+  });
+
+  test("a wrong name is refused before anything is made; its good twin is not", async () => {
+    const refused = await render(() => {
+      expect(() => new Team("team", { ...args, team: "Payments!" })).toThrow(/SSF-NAME-001 team: "Payments!"/);
+    });
+    expect(refused.resources.map(({ type }) => type)).toEqual(["secure-software-factory:index:Team"]);
+    expect(rendering.resources.length).toBeGreaterThan(1);
+  });
+});
+
+describe("egress of a stage", () => {
+  const cidrs = ["10.0.0.0/8"];
+  const hosts = (network: string) => JSON.stringify(egressOf(network, cidrs));
+
+  test("a jailed stage reaches nothing", () => {
+    expect(egressOf("none", cidrs)).toEqual([]);
+  });
+
+  test.each([
+    ["forge", true, true, false],
+    ["dependencies", false, true, false],
+    ["registry", false, false, true],
+  ])("%s: forge %s, outside %s, registry %s", (network, forge, outside, registry) => {
+    expect(hosts(network).includes("ssf-forge")).toBe(forge);
+    expect(hosts(network).includes('"except":["10.0.0.0/8"]')).toBe(outside);
+    expect(hosts(network).includes("ssf-registry")).toBe(registry);
+    expect(hosts(network)).toContain("kube-dns");
+  });
+});
