@@ -1,0 +1,106 @@
+import { Command, CommanderError, Option } from "commander";
+import { FactoryError } from "../../components/lib/errors";
+import { exitCode, type ExitCode, exitCodeOf } from "./outcome";
+import type { BuildOptions } from "./verbs/build";
+import type { VerifyOptions } from "./verbs/verify";
+import type { WorkspaceOptions } from "./workspace";
+
+type Common = WorkspaceOptions & { json: boolean };
+
+const several = (value: string, before: string[] = []): string[] => [...before, value];
+
+const jsonOption = () =>
+  new Option("--json", "print the result as JSON; progress goes to standard error").default(false);
+
+const minutes = (value: string): string => {
+  if (/^[1-9][0-9]{0,3}$/.test(value)) return value;
+  throw new FactoryError({
+    code: "SSF-CLI-007",
+    path: "--timeout",
+    given: `"${value}"`,
+    rule: "It must be a whole number of minutes from 1 to 9999.",
+    fix: "Write for instance --timeout 60.",
+  });
+};
+
+/** The command line; `finish` is told the exit code of the verb that ran. */
+export const commandLine = (finish: (code: ExitCode) => void): Command => {
+  const program = new Command("factory")
+    .description("A secure software factory: bring it up, build in it, verify what it built.")
+    .addHelpText("after", "\nExit codes: 0 held, 1 did not hold, 2 could not be checked.")
+    .showHelpAfterError()
+    .exitOverride();
+
+  const verb = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .addOption(jsonOption())
+      .option("--stacks <names>", "stacks: cluster, factory and teams, joined by commas (default: cluster,dev,team-a)")
+      .option("--config <stack:key=value>", "replace a configuration value of a stack; may be repeated", several);
+
+  verb("up", "bring up everything that is missing: toolchain, cluster, factory, teams").action(
+    async (options: Common) => finish(await (await import("./verbs/up.js")).up(options)),
+  );
+  verb("down", "remove everything that up made, but the caches").action(async (options: Common) =>
+    finish(await (await import("./verbs/down.js")).down(options)),
+  );
+  verb("build", "build a program; ends with its image by digest, signed")
+    .argument("<source>", "a directory of a git repository, or the https address of one")
+    .option("--commit <id>", "commit to build (default: HEAD)")
+    .option("--directory <path>", "directory within a repository that is given by its address (default: .)")
+    .option("--package <path>", "main package, as a path from the directory (default: .)")
+    .option("--name <name>", "last part of the image's name (default: the directory's)")
+    .option("--team <name>", "team whose pipeline builds (default: the first)")
+    .option("--timeout <minutes>", "minutes to wait for the end", minutes, "60")
+    .action(async (source: string, options: BuildOptions) =>
+      finish(await (await import("./verbs/build.js")).build(source, options)),
+    );
+  verb("verify", "check signature and provenance of an image; 0 only if all of it holds")
+    .argument("<image>", "image by digest: <registry>/<path>@sha256:<hex>")
+    .option("--source <url>", "address that its source must come from")
+    .option("--commit <id>", "commit that its source must be")
+    .action(async (image: string, options: VerifyOptions) =>
+      finish(await (await import("./verbs/verify.js")).verify(image, options)),
+    );
+  verb("status", "say what is up").action(async (options: Common) =>
+    finish(await (await import("./verbs/status.js")).status(options)),
+  );
+  verb("env", 'print variables for a plain pulumi: eval "$(./factory env)"').action(async (options: Common) =>
+    finish(await (await import("./verbs/env.js")).env(options)),
+  );
+  verb("toolchain", "build programs and images, and write toolchain.lock.json").action(async (options: Common) =>
+    finish(await (await import("./verbs/toolchain.js")).toolchain(options)),
+  );
+  return program;
+};
+
+/** What a person reads about an error; the stack only where `SSF_DEBUG` asks for it. */
+export const errorText = (error: unknown, debug: boolean): string => {
+  if (!(error instanceof Error)) return String(error);
+  if (debug) return error.stack ?? error.message;
+  return error instanceof FactoryError ? error.message : `${error.name}: ${error.message}`;
+};
+
+const run = async (): Promise<void> => {
+  try {
+    await commandLine((code) => {
+      process.exitCode = code;
+    }).parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? exitCode.held : exitCode.notChecked;
+      return;
+    }
+    console.error(errorText(error, process.env.SSF_DEBUG !== undefined));
+    process.exitCode = exitCodeOf(error);
+  }
+};
+
+if (require.main === module) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => {
+      if (process.listenerCount(signal) === 1) process.exit(exitCode.notChecked);
+    });
+  void run();
+}

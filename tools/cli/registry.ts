@@ -1,0 +1,145 @@
+import { createHash } from "node:crypto";
+import { request } from "node:https";
+import { z } from "zod";
+import { FactoryError } from "../../components/lib/errors";
+
+/** An image by digest: repository as in `host:port/path`, digest as in `sha256:<hex>`. */
+export interface ImageReference {
+  /** Host and port. */
+  host: string;
+  /** Path of the repository. */
+  path: string;
+  digest: string;
+}
+
+const reference = /^([^/@\s]+)\/([a-z0-9._/-]+)(?::[A-Za-z0-9_.-]+)?@(sha256:[0-9a-f]{64})$/;
+
+/** Parses an image by digest; anything else is refused, a tag above all. */
+export const parseImage = (text: string): ImageReference => {
+  const [, host, path, digest] = reference.exec(text) ?? [];
+  if (host !== undefined && path !== undefined && digest !== undefined) return { host, path, digest };
+  throw new FactoryError({
+    code: "SSF-VERIFY-001",
+    path: "image",
+    given: `"${text}"`,
+    rule: "An image is verified by its digest, since a tag can name another image a moment later.",
+    fix: "Write <registry>/<path>@sha256:<64 hex digits>, as ./factory build prints it.",
+  });
+};
+
+/** Where and as whom to read a registry. */
+export interface RegistryAccess {
+  /** Host and port as in an image reference. */
+  host: string;
+  /** Port of this machine that leads there. */
+  localPort: number;
+  caPem: string;
+  username: string;
+  password: string;
+}
+
+/** A client for reading one registry. */
+export interface Registry {
+  /** A manifest by tag or digest; undefined when there is none. */
+  manifest: (path: string, tagOrDigest: string) => Promise<Buffer | undefined>;
+  /** A blob, checked against its digest. */
+  blob: (path: string, digest: string) => Promise<Buffer>;
+}
+
+const manifestTypes = [
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+].join(", ");
+
+const sizeLimit = 32 << 20;
+
+const unreadable = (path: string, given: string) =>
+  new FactoryError({
+    code: "SSF-VERIFY-002",
+    path,
+    given,
+    rule: "The factory's registry must answer.",
+    fix: "Look at ./factory status; ./factory up mends what is missing.",
+  });
+
+const sha256 = (content: Buffer): string => `sha256:${createHash("sha256").update(content).digest("hex")}`;
+
+/** A client that connects to a local port, and checks the certificate for the registry's real name. */
+export const openRegistry = (access: RegistryAccess): Registry => {
+  const [hostname = ""] = access.host.split(":");
+  const get = (path: string): Promise<{ status: number; body: Buffer }> =>
+    new Promise((resolve, reject) => {
+      const fail = (reason: string) => reject(unreadable(`https://${access.host}${path}`, reason));
+      const outgoing = request(
+        {
+          host: "127.0.0.1",
+          port: access.localPort,
+          servername: hostname,
+          ca: access.caPem,
+          agent: false,
+          path,
+          auth: `${access.username}:${access.password}`,
+          headers: { host: access.host, accept: manifestTypes },
+          timeout: 30_000,
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          let size = 0;
+          response.on("data", (chunk: Buffer) => {
+            size += chunk.length;
+            if (size > sizeLimit) outgoing.destroy(new Error("larger than 32 MiB"));
+            else chunks.push(chunk);
+          });
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+        },
+      );
+      outgoing.on("timeout", () => outgoing.destroy(new Error("no answer within 30 s")));
+      outgoing.on("error", (error) => fail(error.message));
+      outgoing.end();
+    });
+
+  return {
+    manifest: async (path, tagOrDigest) => {
+      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`);
+      if (status === 404) return undefined;
+      if (status !== 200) throw unreadable(`${access.host}/${path}`, `HTTP status ${status}`);
+      if (tagOrDigest.startsWith("sha256:") && sha256(body) !== tagOrDigest)
+        throw unreadable(`${access.host}/${path}`, `a manifest whose digest is not ${tagOrDigest}`);
+      return body;
+    },
+    blob: async (path, digest) => {
+      const { status, body } = await get(`/v2/${path}/blobs/${digest}`);
+      if (status !== 200) throw unreadable(`${access.host}/${path}`, `HTTP status ${status} for blob ${digest}`);
+      if (sha256(body) !== digest) throw unreadable(`${access.host}/${path}`, `a blob whose digest is not ${digest}`);
+      return body;
+    },
+  };
+};
+
+const attestationManifest = z.object({ layers: z.array(z.object({ mediaType: z.string(), digest: z.string() })) });
+
+/** Media type of a layer that is a signed statement. */
+export const envelopeMediaType = "application/vnd.dsse.envelope.v1+json";
+
+/**
+ * The signed statements about an image, from the tag beside it where Chains stores them.
+ *
+ * @throws FactoryError `SSF-VERIFY-003` when the image itself is not in the registry
+ */
+export const fetchEnvelopes = async (registry: Registry, image: ImageReference): Promise<Buffer[]> => {
+  if ((await registry.manifest(image.path, image.digest)) === undefined)
+    throw new FactoryError({
+      code: "SSF-VERIFY-003",
+      path: `${image.host}/${image.path}@${image.digest}`,
+      given: "not in the registry",
+      rule: "The image must be in the factory's registry.",
+      fix: "Give an image that ./factory build printed.",
+    });
+  const manifest = await registry.manifest(image.path, `${image.digest.replace(":", "-")}.att`);
+  if (manifest === undefined) return [];
+  const { layers } = attestationManifest.parse(JSON.parse(manifest.toString()));
+  const envelopes = layers.filter(({ mediaType }) => mediaType === envelopeMediaType);
+  return Promise.all(envelopes.map(({ digest }) => registry.blob(image.path, digest)));
+};

@@ -1,0 +1,216 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { FactoryError } from "../../../components/lib/errors";
+import { pipelineRun, type PipelineRun as RunTemplate } from "../../../pipelines";
+import type { StackOutputs } from "../../../stacks/outputs";
+import {
+  fullCommit,
+  imageName,
+  type LocalSource,
+  localSource,
+  pushToForge,
+  remoteHead,
+  requireLockFiles,
+} from "../forge";
+import { type Kubectl, openKubectl } from "../kubectl";
+import { DidNotHold, exitCode, type ExitCode } from "../outcome";
+import { readTeam } from "../outputs";
+import { type Display, displayFor, duration } from "../steps";
+import { failedStage, failedStep, pipelineRunSchema, runState, stageStates, taskRunList } from "../watch-run";
+import { openWorkspace, type WorkspaceOptions } from "../workspace";
+
+/** Options of {@link build}. */
+export interface BuildOptions extends WorkspaceOptions {
+  json: boolean;
+  commit?: string;
+  package?: string;
+  name?: string;
+  team?: string;
+  directory?: string;
+  /** Minutes. */
+  timeout: string;
+}
+
+/** What a run is asked to build. */
+interface Request {
+  repository: string;
+  commit: string;
+  directory: string;
+  name: string;
+}
+
+type Team = StackOutputs["team"];
+
+/** Files that fix the dependencies of a program, by the name of the pipeline for its language. */
+const lockFiles: Record<string, string[]> = { go: ["go.mod", "go.sum"] };
+
+const isUrl = (source: string): boolean => source.includes("://");
+
+const fromUrl = async (url: string, { commit, directory = ".", name }: BuildOptions): Promise<Request> => {
+  if (commit !== undefined && !fullCommit.test(commit))
+    throw new FactoryError({
+      code: "SSF-BUILD-006",
+      path: "--commit",
+      given: `"${commit}"`,
+      rule: "A commit of a remote repository is given by its full id, since a shorter one or a branch can change its meaning.",
+      fix: "Give all 40 (or 64) hexadecimal digits.",
+    });
+  return {
+    repository: url,
+    commit: commit ?? (await remoteHead(url)),
+    directory,
+    name: name ?? imageName(directory === "." ? url : directory),
+  };
+};
+
+const fromDirectory = async (source: string, options: BuildOptions, display: Display): Promise<LocalSource> => {
+  const directory = resolve(process.env.SSF_CALLER_DIRECTORY ?? process.cwd(), source);
+  if (!existsSync(directory))
+    throw new FactoryError({
+      code: "SSF-BUILD-007",
+      path: directory,
+      given: "not there",
+      rule: "The source is a directory of a git repository, or the https address of one.",
+      fix: "Correct the path.",
+    });
+  const local = await localSource(directory, options.commit);
+  await requireLockFiles(local, lockFiles.go ?? []);
+  if (local.hasUncommittedChanges && options.commit === undefined)
+    display.write(
+      `warning: ${source} has uncommitted changes; commit ${local.commit.slice(0, 12)} is built without them`,
+    );
+  return local;
+};
+
+const serve = async (local: LocalSource, { forge }: Team, kubectl: Kubectl, name?: string): Promise<Request> => {
+  const forward = await kubectl.portForward(forge.namespace, forge.service, Number(new URL(forge.url).port));
+  try {
+    const { commit, directory, top } = local;
+    const repository = await pushToForge(local, forge, forward.port);
+    return { repository, commit, directory, name: name ?? imageName(directory === "." ? top : directory) };
+  } finally {
+    forward.close();
+  }
+};
+
+/** A package as the pipeline takes it: a path from the module's directory that starts with a dot. */
+const packagePath = (given: string | undefined): string | undefined =>
+  given === undefined || given === "." || given.startsWith("./") ? given : `./${given}`;
+
+const interval = 2000;
+const pause = () => new Promise((resume) => setTimeout(resume, interval));
+
+interface Finished {
+  image: string;
+  stages: { name: string; seconds: number }[];
+}
+
+/** Shows the run's stages as they come and go, until its image is signed. */
+const watch = async (
+  kubectl: Kubectl,
+  namespace: string,
+  run: string,
+  stages: readonly string[],
+  display: Display,
+  deadline: number,
+): Promise<Finished> => {
+  const shown = new Map<string, string>();
+  let said = Date.now();
+  const say = (line: string) => {
+    said = Date.now();
+    display.write(line);
+  };
+  for (;;) {
+    const inNamespace = [`--namespace=${namespace}`];
+    const [one, list] = await Promise.all([
+      kubectl.json(["get", "pipelinerun.tekton.dev", run, ...inNamespace]),
+      kubectl.json(["get", "taskruns.tekton.dev", `--selector=tekton.dev/pipelineRun=${run}`, ...inNamespace]),
+    ]);
+    const taskRuns = taskRunList.parse(list).items;
+    const states = stageStates(stages, taskRuns, Date.now());
+    for (const { name, state, milliseconds } of states) {
+      if (shown.get(name) === state) continue;
+      shown.set(name, state);
+      if (state === "running") say(`stage ${name}: started`);
+      if (state === "succeeded" || state === "failed") say(`stage ${name}: ${state} (${duration(milliseconds)})`);
+    }
+    const outcome = runState(pipelineRunSchema.parse(one));
+    if (outcome.state === "signed")
+      return { image: outcome.image, stages: states.map((s) => ({ name: s.name, seconds: s.milliseconds / 1000 })) };
+    if (outcome.state === "failed" || outcome.state === "unsigned")
+      throw await runFailure(kubectl, namespace, run, taskRuns, outcome.detail, display);
+    if (Date.now() > deadline)
+      throw new DidNotHold({
+        code: "SSF-BUILD-009",
+        path: `run ${run}`,
+        given: `not done: ${outcome.detail}`,
+        rule: "The run must end within the time that --timeout gives it.",
+        fix: `It goes on in namespace ${namespace}; look at it there, or give more minutes by --timeout.`,
+      });
+    if (Date.now() - said > 30_000) {
+      const running = states.filter(({ state }) => state === "running");
+      say(
+        running.length === 0
+          ? outcome.detail
+          : running.map(({ name, milliseconds }) => `stage ${name}: at work (${duration(milliseconds)})`).join(", "),
+      );
+    }
+    await pause();
+  }
+};
+
+const runFailure = async (
+  kubectl: Kubectl,
+  namespace: string,
+  run: string,
+  taskRuns: Parameters<typeof failedStep>[0],
+  detail: string,
+  display: Display,
+): Promise<DidNotHold> => {
+  const step = failedStep(taskRuns);
+  if (step) {
+    display.write(`--- log of stage ${step.stage}, step ${step.step} ---`);
+    const args = ["logs", step.pod, `--container=${step.container}`, `--namespace=${namespace}`, "--tail=100"];
+    display.write((await kubectl.text(args).catch((error: unknown) => String(error))).trimEnd());
+    display.write("---");
+  }
+  return new DidNotHold({
+    code: "SSF-BUILD-008",
+    path: `run ${run}`,
+    given: failedStage(taskRuns) ?? detail,
+    rule: "Every stage must succeed, and the image must get its provenance.",
+    fix: step
+      ? "Mend what the log above names, commit, and build again."
+      : "Look at ./factory status, then build again.",
+  });
+};
+
+/** Builds a program in the factory; ends with the image by digest, signed. */
+export const build = async (source: string, options: BuildOptions): Promise<ExitCode> => {
+  const started = Date.now();
+  const display = displayFor(options.json);
+  const asked = isUrl(source) ? await fromUrl(source, options) : await fromDirectory(source, options, display);
+  const team = await readTeam(openWorkspace(options), options.team);
+  const [pipeline] = Object.values(team.pipelines);
+  if (pipeline === undefined) throw new Error("a team's stack has a pipeline");
+  const kubectl = openKubectl(team.kubeconfig);
+  const request = "top" in asked ? await serve(asked, team, kubectl, options.name) : asked;
+  const chosen = packagePath(options.package);
+  const run = pipelineRun(pipeline.runTemplate as unknown as RunTemplate, {
+    ...request,
+    ...(chosen === undefined ? {} : { package: chosen }),
+  });
+  const created = pipelineRunSchema.parse(await kubectl.json(["create", "--filename=-"], JSON.stringify(run)));
+  const { name } = created.metadata;
+  display.write(`run ${name}: ${request.repository} at ${request.commit.slice(0, 12)}, directory ${request.directory}`);
+  const stages = pipeline.stages.map((stage) => stage.name);
+  const deadline = started + Number(options.timeout) * 60_000;
+  const finished = await watch(kubectl, team.namespace, name, stages, display, deadline);
+  const seconds = (Date.now() - started) / 1000;
+  if (options.json) console.log(JSON.stringify({ ...finished, run: name, ...request, seconds }, undefined, 2));
+  else {
+    display.write(`built and signed in ${duration(seconds * 1000)}`);
+    display.write(`image: ${finished.image}`);
+  }
+  return exitCode.held;
+};

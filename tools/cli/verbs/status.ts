@@ -1,0 +1,50 @@
+import { openKubectl } from "../kubectl";
+import { exitCode, type ExitCode } from "../outcome";
+import { readOutputs } from "../outputs";
+import { existingStacks, stackState } from "../pulumi";
+import { hasState, openWorkspace, type WorkspaceOptions } from "../workspace";
+
+/** How a stack stands. */
+interface StackStatus {
+  stack: string;
+  role: string;
+  isUp: boolean;
+  resources: number;
+  /** Operations that a killed run left unfinished. */
+  unfinished: number;
+}
+
+const apiServer = async (workspace: ReturnType<typeof openWorkspace>, stack: string): Promise<string> => {
+  try {
+    const { kubeconfig } = await readOutputs(workspace, "cluster", stack);
+    await openKubectl(kubeconfig).text(["get", "--raw=/readyz"]);
+    return "ready";
+  } catch {
+    return "no answer";
+  }
+};
+
+/** Says in a few lines what is up; holds when every stack is, and the cluster answers. */
+export const status = async (options: WorkspaceOptions & { json: boolean }): Promise<ExitCode> => {
+  const workspace = openWorkspace(options);
+  const existing = hasState(workspace) ? await existingStacks(workspace) : [];
+  const stacks: StackStatus[] = [];
+  for (const { name, role } of workspace.stacks) {
+    const state = existing.includes(name) ? await stackState(workspace, name) : undefined;
+    const resources = state?.types.length ?? 0;
+    stacks.push({ stack: name, role, isUp: resources > 0, resources, unfinished: state?.pending.length ?? 0 });
+  }
+  const [first] = stacks;
+  const cluster = first?.isUp ? await apiServer(workspace, first.stack) : "not there";
+  const held = cluster === "ready" && stacks.every(({ isUp, unfinished }) => isUp && unfinished === 0);
+  if (options.json) console.log(JSON.stringify({ held, cluster, stacks }, undefined, 2));
+  else {
+    for (const { stack, role, isUp, resources, unfinished } of stacks) {
+      const state = isUp ? `${resources} resources` : "not up";
+      console.log(`${stack} (${role}): ${state}${unfinished > 0 ? `, ${unfinished} operations unfinished` : ""}`);
+    }
+    console.log(`cluster: ${cluster}`);
+    if (!held) console.log("Next: ./factory up");
+  }
+  return held ? exitCode.held : exitCode.didNotHold;
+};

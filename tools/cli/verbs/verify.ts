@@ -1,0 +1,78 @@
+import { FactoryError } from "../../../components/lib/errors";
+import type { StackOutputs } from "../../../stacks/outputs";
+import { openKubectl } from "../kubectl";
+import { exitCode, type ExitCode } from "../outcome";
+import { factoryStack, readOutputs } from "../outputs";
+import { allHeld, bestOf, type Check, checkProvenance, unsignedImage } from "../provenance";
+import { fetchEnvelopes, type ImageReference, openRegistry, parseImage } from "../registry";
+import { parseEnvelope } from "../signature";
+import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
+
+/** Options of {@link verify}. */
+export interface VerifyOptions extends WorkspaceOptions {
+  json: boolean;
+  source?: string;
+  commit?: string;
+}
+
+const owner = async (workspace: Workspace, { host, path, digest }: ImageReference): Promise<StackOutputs["team"]> => {
+  const repositories: string[] = [];
+  for (const { name, role } of workspace.stacks) {
+    if (role !== "team") continue;
+    const team = await readOutputs(workspace, "team", name);
+    if (`${host}/${path}`.startsWith(`${team.registryRepository}/`)) return team;
+    repositories.push(team.registryRepository);
+  }
+  throw new FactoryError({
+    code: "SSF-VERIFY-004",
+    path: `${host}/${path}@${digest}`,
+    given: "no image of a team of this factory",
+    rule: "A factory vouches for the images of its own teams.",
+    fix: `Give an image below ${repositories.join(" or ")}.`,
+  });
+};
+
+/** Looks at everything that the provenance of an image says. */
+export const verifyImage = async (workspace: Workspace, text: string, options: VerifyOptions): Promise<Check[]> => {
+  const image = parseImage(text);
+  const team = await owner(workspace, image);
+  const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
+  const { registry } = team;
+  const port = Number(registry.host.split(":")[1] ?? 443);
+  const forward = await openKubectl(team.kubeconfig).portForward(registry.namespace, registry.service, port);
+  try {
+    const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
+    const envelopes = (await fetchEnvelopes(client, image)).map(parseEnvelope).filter((one) => one !== undefined);
+    if (envelopes.length === 0) return [unsignedImage()];
+    return bestOf(
+      envelopes.map((envelope) =>
+        checkProvenance(envelope, {
+          signature: { publicKeyPem: team.provenance.publicKeyPem, logEntries: 0 },
+          image: { name: `${image.host}/${image.path}`, digest: image.digest },
+          builderId: team.provenance.builderId,
+          namespace: team.namespace,
+          pipelines: Object.values(team.pipelines),
+          stageImages: Object.values(factory.stageImages),
+          jailedRuntimeClass: factory.runtimeClasses?.jailed ?? null,
+          source: options.source,
+          commit: options.commit,
+        }),
+      ),
+    );
+  } finally {
+    forward.close();
+  }
+};
+
+/** Verifies an image by its digest and prints each check. */
+export const verify = async (text: string, options: VerifyOptions): Promise<ExitCode> => {
+  const checks = await verifyImage(openWorkspace(options), text, options);
+  const held = allHeld(checks);
+  if (options.json) console.log(JSON.stringify({ image: text, held, checks }, undefined, 2));
+  else {
+    for (const { code, title, held: itHeld, detail } of checks)
+      console.log(`${itHeld ? "held  " : "FAILED"} ${title}: ${detail}${itHeld ? "" : ` (${code})`}`);
+    console.log(held ? `verified: ${text}` : `not verified: ${text}`);
+  }
+  return held ? exitCode.held : exitCode.didNotHold;
+};
