@@ -191,12 +191,3 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-	github.com/tektoncd/pipeline/cmd/controller
-	github.com/tektoncd/pipeline/cmd/entrypoint
-	github.com/tektoncd/pipeline/cmd/events
-	github.com/tektoncd/pipeline/cmd/nop
-	github.com/tektoncd/pipeline/cmd/resolvers
-	github.com/tektoncd/pipeline/cmd/sidecarlogresults
-	github.com/tektoncd/pipeline/cmd/webhook
-	github.com/tektoncd/pipeline/cmd/workingdirinit
-)
