@@ -39,6 +39,11 @@ export interface TeamPipelineArgs {
   };
   /** ConfigMap of the namespace whose key `ca.crt` holds the authorities that both ingest stages trust. @default the image's own */
   caBundleConfigMap?: string;
+  /**
+   * ConfigMap of the namespace whose key `ca.crt` holds the authority of the factory's own forge.
+   * @default that of the registry, since the factory has one authority for all its services
+   */
+  forgeCaConfigMap?: string;
   /** Runtime classes of the cluster; `null` when NetworkPolicies alone are the jail. */
   runtimeClasses: RuntimeClasses | null;
   /** Size of each workspace. @default 1Gi, dependencies 4Gi */
@@ -132,6 +137,7 @@ const commonResults: RunResult[] = [
 /** The stages of the reference architecture for one language: ingest source, those of the language, publish. */
 export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   const { images, language, registry, caBundleConfigMap, storage } = args;
+  const forgeCaConfigMap = args.forgeCaConfigMap ?? registry.caConfigMap;
   const bundle = caBundleConfigMap === undefined ? {} : { caBundleConfigMap };
   return {
     name: language.name,
@@ -143,7 +149,11 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
       { name: "output", description: "Root file system of the image.", storage: storage?.output ?? "1Gi" },
     ],
     stages: [
-      ingestSource({ image: images["stage-git"] ?? "", ...bundle }),
+      ingestSource({
+        image: images["stage-git"] ?? "",
+        ...bundle,
+        ...(forgeCaConfigMap === undefined ? {} : { forgeCaConfigMap }),
+      }),
       ...language.stages({ images, ...bundle }),
       publish({
         image: images["stage-publish"] ?? "",

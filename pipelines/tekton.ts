@@ -1,4 +1,5 @@
 import { FactoryError } from "../components/lib/errors";
+import { standardLabels, TEAM_LABEL } from "../components/lib/labels";
 import type { TektonObject } from "./canonical";
 import {
   digestParamName,
@@ -169,13 +170,12 @@ const user = 65532;
 const filesReadableByGroup = 0o440;
 const scratchPath = "/tmp";
 /** Annotation by which a run template carries its own rules; it never reaches the cluster. */
-const paramsAnnotation = "secure-software-factory/params";
+const paramsAnnotation = "secure-software-factory.dev/params";
 
 /** Labels of everything that a team's pipeline is made of; all are in place before anything is signed. */
 const labels = ({ team }: Placement, more: Record<string, string> = {}): Record<string, string> => ({
-  "app.kubernetes.io/managed-by": "pulumi",
-  "app.kubernetes.io/part-of": "secure-software-factory",
-  "secure-software-factory/team": team,
+  ...standardLabels("pipeline"),
+  [TEAM_LABEL]: team,
   ...more,
 });
 
@@ -226,8 +226,8 @@ export const stageTask = (model: PipelineModel, stage: Stage, placement: Placeme
     name: taskName(model, stage),
     namespace: placement.namespace,
     labels: labels(placement, {
-      "secure-software-factory/stage": stage.name,
-      "secure-software-factory/network": stage.network,
+      "secure-software-factory.dev/stage": stage.name,
+      "secure-software-factory.dev/network": stage.network,
     }),
   },
   spec: {

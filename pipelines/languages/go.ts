@@ -1,6 +1,6 @@
 import type { Language, LanguageContext, Stage, StageResources } from "../model";
 import { patterns } from "../patterns";
-import { certificates } from "../stages/certificates";
+import { authorities } from "../stages/certificates";
 
 /** Settings of a team's Go pipeline; each becomes part of the signed definitions. */
 export interface GoOptions {
@@ -63,7 +63,7 @@ const directory = {
 
 const stages = (options: GoOptions, context: LanguageContext): Stage[] => {
   const image = context.images["stage-go"] ?? "";
-  const trusted = certificates(context.caBundleConfigMap, ["SSL_CERT_FILE"]);
+  const trusted = authorities(context.caBundleConfigMap);
   return [
     {
       name: "ingest-dependencies",
@@ -80,7 +80,7 @@ const stages = (options: GoOptions, context: LanguageContext): Stage[] => {
         ...(options.goProxy === undefined ? {} : { GOPROXY: options.goProxy }),
         ...(options.goSumDb === undefined ? {} : { GOSUMDB: options.goSumDb }),
         ...(options.goNoSumDb === undefined ? {} : { GONOSUMDB: options.goNoSumDb }),
-        ...trusted.env,
+        SSL_CERT_FILE: trusted.files.join(),
       },
       mounts: trusted.mounts,
       resources: { cpu: "1", memory: "1Gi", scratch: "8Gi" },

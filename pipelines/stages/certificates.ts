@@ -1,22 +1,33 @@
-import type { Mount, Stage } from "../model";
+import type { Mount } from "../model";
 
-const directory = "/etc/ssf/certificates";
+/** Where the stage images keep the authorities that they trust of themselves. */
+const ownAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
-/** Lets a stage trust the authorities in the key `ca.crt` of a ConfigMap, told to it by these variables. */
-export const certificates = (
-  configMap: string | undefined,
-  variables: readonly string[],
-): Pick<Stage, "env" | "mounts"> => {
-  if (configMap === undefined) return { env: {}, mounts: [] };
-  const mount: Mount = {
-    name: "certificates",
-    kind: "configMap",
-    source: configMap,
-    files: { "ca.crt": "ca.crt" },
-    path: directory,
-  };
-  return {
-    env: Object.fromEntries(variables.map((variable) => [variable, `${directory}/ca.crt`])),
-    mounts: [mount],
-  };
+/** Certificate authorities that a stage trusts: files for it to read, and the mounts that bring them. */
+export interface Authorities {
+  /** Each a PEM file. */
+  files: string[];
+  mounts: Mount[];
+}
+
+const authority = (name: string, configMap: string): Mount => ({
+  name,
+  kind: "configMap",
+  source: configMap,
+  files: { "ca.crt": "ca.crt" },
+  path: `/etc/ssf/${name}`,
+});
+
+/** The authorities in the key `ca.crt` of a ConfigMap, or the image's own. */
+export const authorities = (configMap: string | undefined, name = "authorities"): Authorities => {
+  if (configMap === undefined) return { files: [ownAuthorities], mounts: [] };
+  const mount = authority(name, configMap);
+  return { files: [`${mount.path}/ca.crt`], mounts: [mount] };
+};
+
+/** These authorities and, if there is one, that of the ConfigMap. */
+export const withAuthority = (trusted: Authorities, name: string, configMap: string | undefined): Authorities => {
+  if (configMap === undefined) return trusted;
+  const { files, mounts } = authorities(configMap, name);
+  return { files: [...trusted.files, ...files], mounts: [...trusted.mounts, ...mounts] };
 };

@@ -1,13 +1,15 @@
 import type { Stage } from "../model";
 import { patterns } from "../patterns";
-import { certificates } from "./certificates";
+import { authorities, withAuthority } from "./certificates";
 
 /** What {@link ingestSource} needs. */
 export interface IngestSourceArgs {
   /** Image with git. */
   image: string;
-  /** ConfigMap whose key `ca.crt` holds the certificate authorities to trust. @default the image's own */
+  /** ConfigMap whose key `ca.crt` holds the certificate authorities to trust outside. @default the image's own */
   caBundleConfigMap?: string;
+  /** ConfigMap whose key `ca.crt` holds the authority of the factory's own forge, trusted as well. @default none */
+  forgeCaConfigMap?: string;
 }
 
 const script = `
@@ -15,6 +17,9 @@ case \${#PARAM_COMMIT} in
   64) format=sha256 ;;
   *) format=sha1 ;;
 esac
+# Split on purpose: a list of paths without spaces.
+cat $AUTHORITIES >"$TMPDIR/authorities.crt"
+export GIT_SSL_CAINFO="$TMPDIR/authorities.crt"
 export GIT_DIR="$TMPDIR/repository" GIT_WORK_TREE="$WORKSPACE_SOURCE/tree"
 git init --quiet --object-format="$format"
 cd "$GIT_WORK_TREE"
@@ -45,8 +50,8 @@ git show --no-patch --format=%ct HEAD | tr -d '\\n' >"$RESULT_TIMESTAMP"
 `;
 
 /** The stage that takes one commit of a git repository and leaves its tree, without the history. */
-export const ingestSource = ({ image, caBundleConfigMap }: IngestSourceArgs): Stage => {
-  const trusted = certificates(caBundleConfigMap, ["GIT_SSL_CAINFO"]);
+export const ingestSource = ({ image, caBundleConfigMap, forgeCaConfigMap }: IngestSourceArgs): Stage => {
+  const trusted = withAuthority(authorities(caBundleConfigMap), "forge-authority", forgeCaConfigMap);
   return {
     name: "ingest-source",
     description: "Checks out one commit of a git repository.",
@@ -78,6 +83,7 @@ export const ingestSource = ({ image, caBundleConfigMap }: IngestSourceArgs): St
     writes: "source",
     network: "forge",
     env: {
+      AUTHORITIES: trusted.files.join(" "),
       GIT_ALLOW_PROTOCOL: "https",
       GIT_CONFIG_COUNT: "2",
       GIT_CONFIG_KEY_0: "transfer.fsckObjects",
@@ -86,7 +92,6 @@ export const ingestSource = ({ image, caBundleConfigMap }: IngestSourceArgs): St
       GIT_CONFIG_VALUE_1: "false",
       GIT_CONFIG_NOSYSTEM: "1",
       GIT_TERMINAL_PROMPT: "0",
-      ...trusted.env,
     },
     mounts: trusted.mounts,
     resources: { cpu: "1", memory: "512Mi", scratch: "2Gi" },

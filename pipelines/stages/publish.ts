@@ -1,6 +1,6 @@
 import type { Stage } from "../model";
 import { patterns } from "../patterns";
-import { certificates } from "./certificates";
+import { authorities } from "./certificates";
 
 /** What {@link publish} needs. */
 export interface PublishArgs {
@@ -94,7 +94,7 @@ printf '%s' "$manifest" >"$RESULT_IMAGE_DIGEST"
  * contents is the digest of the output: whoever has the provenance can compare the two.
  */
 export const publish = (args: PublishArgs): Stage => {
-  const trusted = certificates(args.caConfigMap, ["SSL_CERT_FILE"]);
+  const trusted = authorities(args.caConfigMap);
   return {
     name: "publish",
     description: "Makes an image of the output and pushes it by digest.",
@@ -142,7 +142,7 @@ export const publish = (args: PublishArgs): Stage => {
       DOCKER_CONFIG: credentialsDirectory,
       ENTRYPOINT: JSON.stringify(args.entrypoint),
       IMAGE_REPOSITORY: args.repository,
-      ...trusted.env,
+      SSL_CERT_FILE: trusted.files.join(),
     },
     mounts: [
       {

@@ -101,7 +101,8 @@ describe("ingest-source", () => {
       param.name === "repository" ? { ...param, pattern: "/[A-Za-z0-9/._-]+" } : param,
     ),
   };
-  const gitEnv = { GIT_ALLOW_PROTOCOL: "file", GIT_SSL_CAINFO: "" };
+  const noAuthorities = { AUTHORITIES: "/dev/null" };
+  const gitEnv = { ...noAuthorities, GIT_ALLOW_PROTOCOL: "file" };
   const git = (repository: string, ...args: string[]): string =>
     execFileSync("git", ["-C", repository, ...args], {
       encoding: "utf8",
@@ -182,7 +183,7 @@ describe("ingest-source", () => {
 
   test("speaks no protocol but https when nobody says otherwise", () => {
     const { path, commit } = repositoryWith("sha1", fillOne);
-    const run = machine.run(ingest, { repository: path, commit, directory: "." });
+    const run = machine.run(ingest, { repository: path, commit, directory: "." }, noAuthorities);
     expect([run.status === 0, run.output]).toEqual([false, expect.stringContaining("transport 'file' not allowed")]);
   });
 });

@@ -10,6 +10,7 @@ import {
   teamPipeline,
   unsignedTeamPipeline,
   type Language,
+  type TeamPipelineArgs,
 } from "../../pipelines";
 import { matchesPattern } from "../../pipelines/patterns";
 import { someDigest, stage, teamArgs, testKeys, testSigner } from "./fixtures";
@@ -126,10 +127,32 @@ describe("the Go pipeline of a team", () => {
       spec.volumes.map((volume) => volume.secret?.secretName ?? volume.configMap?.name ?? volume.name),
     ]);
     expect(mounts).toEqual([
-      ["go-ingest-source", ["scratch", "certificates"]],
+      ["go-ingest-source", ["scratch", "certificates", "registry-ca"]],
       ["go-ingest-dependencies", ["scratch", "certificates"]],
       ["go-build", ["scratch"]],
       ["go-publish", ["scratch", "publisher", "registry-ca"]],
+    ]);
+  });
+
+  test("trusts the forge beside the authorities outside, and the image's own authorities where it names none", () => {
+    const trusted = (changes: Partial<TeamPipelineArgs>) =>
+      unsignedTeamPipeline(teamArgs(changes)).tasks.flatMap(({ spec }) =>
+        (spec.steps[0]?.env ?? [])
+          .filter(({ name }) => name === "AUTHORITIES" || name === "SSL_CERT_FILE")
+          .map(({ value }) => value),
+      );
+    expect(trusted({})).toEqual([
+      "/etc/ssf/authorities/ca.crt /etc/ssf/forge-authority/ca.crt",
+      "/etc/ssf/authorities/ca.crt",
+      "/etc/ssf/authorities/ca.crt",
+    ]);
+    const own = "/etc/ssl/certs/ca-certificates.crt";
+    const registry = { repository: "images.test/team-a", credentialsSecret: "publisher" };
+    expect(trusted({ caBundleConfigMap: undefined, registry })).toEqual([own, own, own]);
+    expect(trusted({ caBundleConfigMap: undefined, registry, forgeCaConfigMap: "forge" })).toEqual([
+      `${own} /etc/ssf/forge-authority/ca.crt`,
+      own,
+      own,
     ]);
   });
 
