@@ -29,7 +29,8 @@ const STACK_RULE = "It must be the name of a stack of this project: letters, dig
 
 const quantity = z.string().regex(/^[1-9][0-9]*(m|Ki|Mi|Gi|Ti)?$/);
 
-const QUANTITY_RULE = "It must be a Kubernetes quantity: a whole number above zero, with m, Ki, Mi, Gi, Ti or nothing behind it.";
+const QUANTITY_RULE =
+  "It must be a Kubernetes quantity: a whole number above zero, with m, Ki, Mi, Gi, Ti or nothing behind it.";
 
 const path = z.string().min(1);
 
@@ -49,7 +50,13 @@ const clusterSchema = z
       .meta(facts("Worker nodes beside the control plane.", "It must be a whole number from 0 to 20.", "2")),
     kubeconfig: path
       .optional()
-      .meta(facts("Kubeconfig of a cluster that already exists; without it a cluster is made.", PATH_RULE, "~/.kube/config")),
+      .meta(
+        facts(
+          "Kubeconfig of a cluster that already exists; without it a cluster is made.",
+          PATH_RULE,
+          "~/.kube/config",
+        ),
+      ),
     jail: z
       .enum(["runtime", "network-policy"])
       .default("runtime")
@@ -66,12 +73,18 @@ const clusterSchema = z
 const factorySchema = z
   .strictObject({
     kind: z.literal("factory"),
-    clusterStack: stack.default("cluster").meta(facts("Stack of kind cluster that the factory runs on.", STACK_RULE, "cluster")),
+    clusterStack: stack
+      .default("cluster")
+      .meta(facts("Stack of kind cluster that the factory runs on.", STACK_RULE, "cluster")),
     serviceCidr: z
       .cidrv4()
       .default("10.96.0.0/16")
       .meta(
-        facts("Range of the cluster's service addresses.", "It must be an IPv4 range such as 10.96.0.0/16.", "10.96.0.0/16"),
+        facts(
+          "Range of the cluster's service addresses.",
+          "It must be an IPv4 range such as 10.96.0.0/16.",
+          "10.96.0.0/16",
+        ),
       ),
     registryClusterIp: z
       .ipv4()
@@ -119,7 +132,9 @@ const factorySchema = z
 
 const teamSchema = z.strictObject({
   kind: z.literal("team"),
-  team: label(MAXIMUM_TEAM_NAME).meta(facts("Name of the team.", labelRule(MAXIMUM_TEAM_NAME), "team-a")),
+  team: label(MAXIMUM_TEAM_NAME).meta(
+    facts("Name of the team; its namespace is team-<name>.", labelRule(MAXIMUM_TEAM_NAME), "payments"),
+  ),
   factoryStack: stack.default("dev").meta(facts("Stack of kind factory that serves the team.", STACK_RULE, "dev")),
   caBundleFile: path
     .optional()
@@ -138,11 +153,13 @@ const teamSchema = z.strictObject({
       facts(
         "Go module proxies of the team, as GOPROXY.",
         "It must be https addresses, direct or off, joined by commas or bars.",
-        "https://proxy.golang.org",
+        "https://goproxy.example.com",
       ),
     ),
   quotaCpu: quantity.default("16").meta(facts("CPU limit of all pods of the team together.", QUANTITY_RULE, "16")),
-  quotaMemory: quantity.default("32Gi").meta(facts("Memory limit of all pods of the team together.", QUANTITY_RULE, "32Gi")),
+  quotaMemory: quantity
+    .default("32Gi")
+    .meta(facts("Memory limit of all pods of the team together.", QUANTITY_RULE, "32Gi")),
   quotaStorage: quantity.default("100Gi").meta(facts("Volumes of the team together.", QUANTITY_RULE, "100Gi")),
   quotaPods: z
     .int()
@@ -217,7 +234,10 @@ const keyOf = (kind: StackKind, name: string, property: Record<string, unknown>,
  * The `config:` block of `Pulumi.yaml`.
  * The engine demands a value for every key without a default, in stacks of every kind; an empty one stands for none.
  */
-export const toPulumiConfigBlock = (): Record<string, { type: string; description: string; default: string | number }> =>
+export const toPulumiConfigBlock = (): Record<
+  string,
+  { type: string; description: string; default: string | number }
+> =>
   Object.fromEntries(
     configKeys().map((key) => [
       key.name,
@@ -304,9 +324,9 @@ const nearest = (name: string, keys: ConfigKey[]): string =>
 /** Number of letters to insert, delete or replace until one word is the other (Levenshtein). */
 const editDistance = (from: string, to: string): number => {
   let row = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (const [line, letter] of [...from].entries()) {
+  for (const [line, letter] of Array.from(from).entries()) {
     const next = [line + 1];
-    for (const [column, other] of [...to].entries()) {
+    for (const [column, other] of Array.from(to).entries()) {
       const replace = (row[column] ?? 0) + (letter === other ? 0 : 1);
       next.push(Math.min(replace, (row[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1));
     }

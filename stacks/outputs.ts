@@ -9,7 +9,11 @@ export const SCHEMA = 1;
 
 const text = z.string().min(1);
 const schema = z.literal(SCHEMA);
-const runtimeClasses = z.object({ jailed: text, networked: text }).nullable();
+// The engine drops an output that is null.
+const runtimeClasses = z
+  .object({ jailed: text, networked: text })
+  .nullish()
+  .transform((classes) => classes ?? null);
 const registry = z.object({ host: text, namespace: text, service: text, caPem: text });
 const login = z.object({ username: text, password: text });
 const provenance = z.object({ builderId: text, publicKeyPem: text });
@@ -45,14 +49,10 @@ const outputSchemas = {
       z.string(),
       z.object({
         name: text,
-        stages: z.array(
-          z.object({ name: text, task: text, serviceAccount: text, jailed: z.boolean(), network: text }),
-        ),
+        stages: z.array(z.object({ name: text, task: text, serviceAccount: text, jailed: z.boolean(), network: text })),
         digests: z.record(z.string(), text),
         runTemplate: z.record(z.string(), z.unknown()),
-        params: z.array(
-          z.object({ name: text, description: text, pattern: text, default: z.string().optional() }),
-        ),
+        params: z.array(z.object({ name: text, description: text, pattern: text, default: z.string().optional() })),
       }),
     ),
     registryRepository: text,
@@ -68,8 +68,7 @@ const outputSchemas = {
 export type StackOutputs = { [K in StackKind]: z.infer<(typeof outputSchemas)[K]> };
 
 /** The same with values that are known only while the program runs; what a stack exports. */
-export type ExportedOutputs<K extends StackKind> = pulumi.Inputs &
-  Record<keyof StackOutputs[K], pulumi.Input<unknown>>;
+export type ExportedOutputs<K extends StackKind> = pulumi.Inputs & Record<keyof StackOutputs[K], pulumi.Input<unknown>>;
 
 /** Checks the outputs of a stack, as read from it; names the stack and the command that mends it. */
 export const parseOutputs = <K extends StackKind>(
@@ -103,8 +102,8 @@ export const readStack = async <K extends StackKind>(kind: K, stack: string): Pr
     name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${stack}`,
   });
   const read = Object.keys(outputSchemas[kind].shape).map(async (name) => {
-    const { value, secretValue } = await reference.getOutputDetails(name);
-    return [name, (value ?? secretValue) as unknown] as const;
+    const details: { value?: unknown; secretValue?: unknown } = await reference.getOutputDetails(name);
+    return [name, details.value ?? details.secretValue] as const;
   });
   return parseOutputs(kind, stack, Object.fromEntries(await Promise.all(read)));
 };

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { Chains, type ChainsArgs, chainsObjects } from "../../components/chains";
 import { ecdsaKeyPair } from "../../pipelines/keys";
 import { readToolchain, source } from "../../stacks/toolchain";
-import { render, type Rendering, testImage, valueOf } from "../support/render";
+import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
 
 const seed = Buffer.alloc(32, 7).toString("base64");
 
@@ -70,7 +70,7 @@ describe("Chains", () => {
     });
     const login = rendering.get("chains-registry-credentials");
     expect(login.secrets).toEqual(["stringData"]);
-    expect(JSON.parse(login.inputs.stringData["config.json"])).toEqual({
+    expect(JSON.parse((inputAt(login, "stringData") as Record<string, string>)["config.json"] ?? "")).toEqual({
       auths: {
         "registry.example:5000": { username: "chains", password: "swordfish", auth: "Y2hhaW5zOnN3b3JkZmlzaA==" },
       },
@@ -92,17 +92,17 @@ describe("Chains", () => {
   });
 
   test("its pod is restricted, trusts the factory's authority, and restarts with its key", () => {
-    const { template } = rendering.get("chains-deployment-tekton-chains-controller").inputs.spec;
-    expect(template.metadata.annotations).toMatchObject({
-      "secure-software-factory.dev/config-hash": expect.stringMatching(/^[0-9a-f]{64}$/),
+    const deployment = rendering.get("chains-deployment-tekton-chains-controller");
+    expect(inputAt(deployment, "spec.template.metadata.annotations")).toMatchObject({
+      "secure-software-factory.dev/config-hash": expect.stringMatching(/^[0-9a-f]{64}$/) as string,
     });
-    expect(template.spec.containers[0]).toMatchObject({
+    expect(inputAt(deployment, "spec.template.spec.containers.0")).toMatchObject({
       image: testImage("chains-controller"),
       securityContext: { capabilities: { drop: ["ALL"] }, runAsNonRoot: true, readOnlyRootFilesystem: true },
       env: expect.arrayContaining([
         { name: "DOCKER_CONFIG", value: "/etc/registry-credentials" },
         { name: "SSL_CERT_FILE", value: "/etc/factory-ca/ca.crt" },
-      ]),
+      ]) as unknown,
     });
   });
 });

@@ -1,6 +1,6 @@
 import { hostsToml } from "../../components/node-trust";
 import { Registry, registryClients, registrySettings } from "../../components/registry";
-import { render, type Rendering, testImage, valueOf } from "../support/render";
+import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
 
 describe("Registry", () => {
   let rendering: Rendering;
@@ -48,7 +48,7 @@ describe("Registry", () => {
       http: { tls: { minimumtls: "tls1.2" } },
     });
     expect(rendering.get("registry-users").secrets).toEqual(["stringData"]);
-    expect(rendering.get("registry-users").inputs.stringData.htpasswd).toBe(
+    expect(inputAt(rendering.get("registry-users"), "stringData.htpasswd")).toBe(
       "publisher:$2a$10$hash-of-registry-password-publisher\n" +
         "reader:$2a$10$hash-of-registry-password-reader\n" +
         "chains:$2a$10$hash-of-registry-password-chains\n",
@@ -56,8 +56,8 @@ describe("Registry", () => {
   });
 
   test("runs restricted, without a token, and restarts when its configuration changes", () => {
-    const { template } = rendering.get("registry-deployment").inputs.spec;
-    expect(template.spec).toMatchObject({
+    const deployment = rendering.get("registry-deployment");
+    expect(inputAt(deployment, "spec.template.spec")).toMatchObject({
       automountServiceAccountToken: false,
       securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
       containers: [
@@ -67,8 +67,8 @@ describe("Registry", () => {
         },
       ],
     });
-    expect(template.metadata.annotations).toEqual({
-      "secure-software-factory.dev/config-hash": expect.stringMatching(/^[0-9a-f]{64}$/),
+    expect(inputAt(deployment, "spec.template.metadata.annotations")).toEqual({
+      "secure-software-factory.dev/config-hash": expect.stringMatching(/^[0-9a-f]{64}$/) as string,
     });
   });
 

@@ -4,7 +4,7 @@ import { jailRule, NetworkJail } from "../../components/network-jail";
 import { NodeTrust, TRUST_SCRIPT } from "../../components/node-trust";
 import { provisionerConfig, Storage } from "../../components/storage";
 import { readToolchain, source } from "../../stacks/toolchain";
-import { render, type Rendering, testImage, valueOf } from "../support/render";
+import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
 
 describe("Storage", () => {
   let rendering: Rendering;
@@ -79,7 +79,7 @@ describe("NodeTrust", () => {
   });
 
   test("is root with one directory of the node and nothing else", () => {
-    expect(rendering.get("trust-daemon-set").inputs.spec.template.spec).toMatchObject({
+    expect(inputAt(rendering.get("trust-daemon-set"), "spec.template.spec")).toMatchObject({
       automountServiceAccountToken: false,
       containers: [
         {

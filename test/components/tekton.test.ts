@@ -1,5 +1,5 @@
 import { coreObjects, resolverObjects, runDefaults, Tekton, type TektonArgs } from "../../components/tekton";
-import type { ConfigMapObject, DeploymentObject, KubernetesObject, RoleObject } from "../../components/lib/manifests";
+import type { KubernetesObject, PatchableKinds } from "../../components/lib/manifests";
 import { readToolchain, source } from "../../stacks/toolchain";
 import { render, type Rendering, testImage } from "../support/render";
 
@@ -20,10 +20,14 @@ const args: TektonArgs = {
   },
 };
 
-const find = <T extends KubernetesObject>(objects: readonly KubernetesObject[], kind: string, name: string): T => {
+const find = <K extends keyof PatchableKinds>(
+  objects: readonly KubernetesObject[],
+  kind: K,
+  name: string,
+): PatchableKinds[K] => {
   const found = objects.find((object) => object.kind === kind && object.metadata.name === name);
   if (found === undefined) throw new Error(`no ${kind}/${name}`);
-  return found as T;
+  return found as PatchableKinds[K];
 };
 
 describe("objects of the controllers", () => {
@@ -40,21 +44,22 @@ describe("objects of the controllers", () => {
     ["enable-api-fields", "beta"],
     ["enforce-nonfalsifiability", "none"],
   ])("feature flag %s is %s", (flag, value) => {
-    expect(find<ConfigMapObject>(objects, "ConfigMap", "feature-flags").data).toMatchObject({ [flag]: value });
+    expect(find(objects, "ConfigMap", "feature-flags").data).toMatchObject({ [flag]: value });
   });
 
   test("a run that says nothing is jailed, and has an account that does not exist", () => {
-    expect(find<ConfigMapObject>(objects, "ConfigMap", "config-defaults").data).toEqual({
+    expect(find(objects, "ConfigMap", "config-defaults").data).toEqual({
       "default-timeout-minutes": "60",
       "default-service-account": "unassigned",
       "default-forbidden-env": "TEKTON_RESOURCE_NAME,TEKTON_HERMETIC",
-      "default-pod-template": "automountServiceAccountToken: false\nenableServiceLinks: false\nruntimeClassName: jailed\n",
+      "default-pod-template":
+        "automountServiceAccountToken: false\nenableServiceLinks: false\nruntimeClassName: jailed\n",
     });
     expect(runDefaults(undefined)["default-pod-template"]).not.toContain("runtimeClassName");
   });
 
   test("every image and every image in an argument is ours", () => {
-    const controller = find<DeploymentObject>(objects, "Deployment", "tekton-pipelines-controller");
+    const controller = find(objects, "Deployment", "tekton-pipelines-controller");
     expect(controller.spec.template.spec.containers[0]?.args).toEqual([
       "-entrypoint-image",
       testImage("entrypoint"),
@@ -103,7 +108,7 @@ describe("objects of the resolvers", () => {
   const objects = resolverObjects({ ...args, definitionNamespaces: ["team-a"] });
 
   test("git and cluster are on, all others off", () => {
-    expect(find<ConfigMapObject>(objects, "ConfigMap", "resolvers-feature-flags").data).toEqual({
+    expect(find(objects, "ConfigMap", "resolvers-feature-flags").data).toEqual({
       "enable-git-resolver": "true",
       "enable-cluster-resolver": "true",
       "enable-http-resolver": "false",
@@ -113,14 +118,14 @@ describe("objects of the resolvers", () => {
   });
 
   test("definitions come from the named namespaces, never from the control plane", () => {
-    expect(find<ConfigMapObject>(objects, "ConfigMap", "cluster-resolver-config").data).toMatchObject({
+    expect(find(objects, "ConfigMap", "cluster-resolver-config").data).toMatchObject({
       "allowed-namespaces": "team-a",
-      "blocked-namespaces": expect.stringContaining("tekton-chains"),
+      "blocked-namespaces": expect.stringContaining("tekton-chains") as string,
     });
   });
 
   test("they read no Secret", () => {
-    const role = find<RoleObject>(objects, "ClusterRole", "tekton-pipelines-resolvers-resolution-request-updates");
+    const role = find(objects, "ClusterRole", "tekton-pipelines-resolvers-resolution-request-updates");
     expect(role.rules.flatMap((rule) => rule.resources)).toEqual([
       "resolutionrequests",
       "resolutionrequests/status",
@@ -131,7 +136,7 @@ describe("objects of the resolvers", () => {
   });
 
   test("they start by the tini of our image", () => {
-    const resolvers = find<DeploymentObject>(objects, "Deployment", "tekton-pipelines-remote-resolvers");
+    const resolvers = find(objects, "Deployment", "tekton-pipelines-remote-resolvers");
     expect(resolvers.spec.template.spec.containers[0]).toMatchObject({
       image: testImage("resolvers"),
       command: ["/usr/bin/tini", "--", "/ko-app/resolvers"],
@@ -148,7 +153,9 @@ describe("Tekton", () => {
   test("every object is a resource of its own, in waves", () => {
     const children = rendering.childrenOf("tekton");
     expect(children).toHaveLength(coreObjects(args).length + resolverObjects(args).length);
-    expect(children).toContain("apiextensions.k8s.io/v1:CustomResourceDefinition tekton-custom-resource-definition-tasks-tekton-dev");
+    expect(children).toContain(
+      "apiextensions.k8s.io/v1:CustomResourceDefinition tekton-custom-resource-definition-tasks-tekton-dev",
+    );
     expect(rendering.get("tekton-deployment-tekton-pipelines-webhook").dependsOn).toContain(
       "tekton-service-tekton-pipelines-webhook",
     );

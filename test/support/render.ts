@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 export interface Rendered {
   type: string;
   name: string;
-  inputs: Record<string, any>; // eslint-disable-line @typescript-eslint/no-explicit-any -- asserted field by field
+  inputs: Record<string, unknown>;
   /** Paths of the inputs that are secret, such as `stringData.htpasswd`. */
   secrets: string[];
   /** Logical name of the parent; empty for the stack. */
@@ -32,6 +32,10 @@ export class Rendering {
     throw new Error(`${found.length} resources are called ${name}: ${this.resources.map((r) => r.name).join(", ")}`);
   }
 }
+
+/** The part of a resource's inputs at a dotted path, such as `spec.template`. */
+export const inputAt = ({ inputs }: Rendered, path: string): unknown =>
+  path.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], inputs);
 
 interface RegisterRequest {
   getType(): string;
@@ -62,9 +66,10 @@ export const render = async (
   await pulumi.runtime.setMocks(
     {
       newResource: (args) => {
-        inputs.set(args.name, args.inputs as Record<string, unknown>);
-        const state = { ...args.inputs, ...stateOf(args.type, args.name), ...extra(args.type, args.name, args.inputs) };
-        return { id: args.id ?? `${args.name}-id`, state };
+        const given = args.inputs as Record<string, unknown>;
+        inputs.set(args.name, given);
+        const state = { ...given, ...stateOf(args.type, args.name), ...extra(args.type, args.name, given) };
+        return { id: args.id === undefined || args.id === "" ? `${args.name}-id` : args.id, state };
       },
       call: (args) => args.inputs as Record<string, unknown>,
     },
@@ -88,7 +93,7 @@ export const render = async (
     });
   };
   await program();
-  await pulumi.runtime.waitForRPCs();
+  await pulumi.runtime.disconnect();
   return new Rendering([...resources].sort((a, b) => (a.name < b.name ? -1 : 1)));
 };
 
@@ -119,7 +124,7 @@ const stateOf = (type: string, name: string): Record<string, unknown> => {
 /** The value of an output, for assertions. */
 export const valueOf = <T>(output: pulumi.Output<T>): Promise<T> =>
   new Promise((resolve) => {
-    output.apply((value) => resolve(value as T));
+    output.apply((value) => resolve(value));
   });
 
 /** A reference by digest that no registry has. */
