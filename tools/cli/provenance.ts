@@ -47,12 +47,12 @@ const descriptor = z.object({
   uri: z.string().default(""),
   digest: digestSet.default({}),
 });
-const param = z.object({ name: z.string(), value: z.unknown() });
+const param = z.object({ name: z.string(), value: z.unknown().optional() });
 const podTemplate = z.record(z.string(), z.unknown());
 
 const runSpecSchema = z.object({
   pipelineRef: z.object({ resolver: z.string().optional(), params: z.array(param).default([]) }).optional(),
-  pipelineSpec: z.unknown(),
+  pipelineSpec: z.unknown().optional(),
   params: z.array(param).default([]),
   taskRunTemplate: z.object({ podTemplate: podTemplate.optional() }).default({}),
   taskRunSpecs: z

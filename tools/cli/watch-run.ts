@@ -35,7 +35,7 @@ const taskRunSchema = z.object({
 const pipelineRunSchema = z.object({
   metadata: z.object({ name: z.string(), annotations: z.record(z.string(), z.string()).default({}) }),
   status: z
-    .object({ ...status, results: z.array(z.object({ name: z.string(), value: z.unknown() })).default([]) })
+    .object({ ...status, results: z.array(z.object({ name: z.string(), value: z.unknown().optional() })).default([]) })
     .default({ conditions: [], results: [] }),
 });
 

@@ -1,0 +1,205 @@
+import { allHeld, bestOf, type Check, checkProvenance, type Expectations } from "../../tools/cli/provenance";
+import { parseEnvelope } from "../../tools/cli/signature";
+import { expectations, keyPair, signEnvelope, statement } from "./support/provenance";
+
+const key = keyPair("ed25519");
+type Statement = ReturnType<typeof statement>;
+
+const checksOf = (change: (statement: Statement) => void, expect: Partial<Expectations> = {}): Check[] => {
+  const changed = statement();
+  change(changed);
+  const envelope = signEnvelope(JSON.stringify(changed), key.privateKey);
+  return checkProvenance(envelope, { ...expectations(key.publicKeyPem), ...expect });
+};
+
+const failed = (checks: Check[]) => checks.filter(({ held }) => !held).map(({ title }) => title);
+
+const title = {
+  signature: "signed by this factory",
+  subject: "about this image",
+  predicate: "SLSA v1 provenance of a run",
+  builder: "made by this builder",
+  source: "from this source and commit",
+  pipeline: "by our generated pipeline",
+  stages: "every stage by our generated definition, and no other",
+  images: "every step in an image of the factory",
+  run: "the run changed no stage",
+  jail: "build stage jailed",
+};
+
+const runSpecOf = (s: Statement) => s.predicate.buildDefinition.externalParameters.runSpec;
+const dependenciesOf = (s: Statement) => s.predicate.buildDefinition.resolvedDependencies;
+const at = <T>(list: readonly T[], index: number): T => {
+  const found = list[index];
+  if (found === undefined) throw new Error(`nothing at ${index}`);
+  return found;
+};
+const paramOf = (s: Statement, index: number) => at(runSpecOf(s).params, index);
+const dependencyOf = (s: Statement, index: number) => at(dependenciesOf(s), index);
+const specOf = (s: Statement, name: string) => {
+  const spec = runSpecOf(s).taskRunSpecs.find(({ pipelineTaskName }) => pipelineTaskName === name);
+  if (!spec) throw new Error(name);
+  return spec;
+};
+
+it.each(["ed25519", "ec"] as const)("holds for what Chains signs with an %s key", (type) => {
+  const { privateKey, publicKeyPem } = keyPair(type);
+  const checks = checkProvenance(signEnvelope(JSON.stringify(statement()), privateKey), expectations(publicKeyPem));
+  expect(failed(checks)).toEqual([]);
+  expect(checks.map(({ title }) => title)).toEqual(Object.values(title));
+  expect(new Set(checks.map(({ code }) => code)).size).toBe(checks.length);
+  expect(allHeld(checks)).toBe(true);
+});
+
+describe("a statement that the factory signed, but that says something else", () => {
+  it.each<[string, (s: Statement) => void, string[]]>([
+    [
+      "another image's digest",
+      (s) => (s.subject = s.subject.map((one) => ({ ...one, digest: { sha256: "0".repeat(64) } }))),
+      [title.subject],
+    ],
+    [
+      "another repository",
+      (s) => (s.subject = s.subject.map((one) => ({ ...one, name: "registry.example/other" }))),
+      [title.subject],
+    ],
+    ["no subject", (s) => (s.subject = []), [title.subject]],
+    ["another predicate", (s) => (s.predicateType = "https://slsa.dev/provenance/v0.2"), [title.predicate]],
+    ["another build type", (s) => (s.predicate.buildDefinition.buildType = "https://example.com/x"), [title.predicate]],
+    ["another builder", (s) => (s.predicate.runDetails.builder.id += "x"), [title.builder]],
+    ["a commit that was not checked out", (s) => (paramOf(s, 1).value = "d".repeat(40)), [title.source]],
+    ["a source that was not checked out", (s) => (paramOf(s, 0).value = "https://evil.example/x"), [title.source]],
+    ["nothing that was checked out", (s) => void dependenciesOf(s).pop(), [title.source]],
+    ["no commit at all", (s) => (runSpecOf(s).params = []), [title.source]],
+    [
+      "a second source",
+      (s) =>
+        dependenciesOf(s).push({ name: "inputs/result", uri: "git+https://evil.example/x.git", digest: { sha1: "0" } }),
+      [title.source],
+    ],
+    ["a changed pipeline", (s) => (dependencyOf(s, 0).digest = { sha256: "0".repeat(64) }), [title.pipeline]],
+    [
+      "a pipeline of another namespace",
+      (s) => (dependencyOf(s, 0).uri = dependencyOf(s, 0).uri.replace("team-a", "team-b")),
+      [title.pipeline, title.stages, title.run, title.jail],
+    ],
+    ["no pipeline", (s) => void dependenciesOf(s).shift(), [title.pipeline, title.stages, title.run, title.jail]],
+    ["a changed task", (s) => (dependencyOf(s, 1).digest = { sha256: "0".repeat(64) }), [title.stages]],
+    ["a missing stage", (s) => void dependenciesOf(s).splice(5, 1), [title.stages]],
+    [
+      "an extra task",
+      (s) =>
+        dependenciesOf(s).push({
+          name: "pipelineTask",
+          uri: "/apis/tekton.dev/v1/namespaces/team-a/task/evil@0b0e5f1e-4f4c-4a6e-9c0d-2f6f3a1f7f10",
+          digest: { sha256: "0".repeat(64) },
+        }),
+      [title.stages],
+    ],
+    [
+      "a task whose name only starts like ours",
+      (s) => (dependencyOf(s, 1).uri = dependencyOf(s, 1).uri.replace("@", "@evil/task/x@")),
+      [title.stages],
+    ],
+    [
+      "a foreign image",
+      (s) => dependenciesOf(s).push({ uri: "oci://docker.io/evil", digest: { sha256: "0".repeat(64) } }),
+      [title.images],
+    ],
+    ["an inline pipeline", (s) => (runSpecOf(s).pipelineSpec = { tasks: [] }), [title.run]],
+    ["another resolver", (s) => (runSpecOf(s).pipelineRef.resolver = "git"), [title.run]],
+    ["a changed pod of all stages", (s) => (runSpecOf(s).taskRunTemplate.podTemplate.hostNetwork = true), [title.run]],
+    ["a stage in another pod", (s) => (specOf(s, "publish").podTemplate = { hostNetwork: true }), [title.run]],
+    ["a stage with other steps", (s) => (specOf(s, "build").stepSpecs = [{ name: "x" }]), [title.run]],
+    ["a stage without its specification", (s) => void runSpecOf(s).taskRunSpecs.pop(), [title.run]],
+    [
+      "an unjailed build",
+      (s) => (specOf(s, "build").podTemplate = { ...(specOf(s, "publish").podTemplate as object) }),
+      [title.run, title.jail],
+    ],
+    ["a build as another account", (s) => (specOf(s, "build").serviceAccountName = "publish"), [title.run, title.jail]],
+  ])("is refused for %s", (_name, change, expected) => {
+    expect(failed(checksOf(change))).toEqual(expected);
+    expect(failed(checksOf(() => undefined))).toEqual([]);
+  });
+
+  it("is refused when source or commit are not the ones asked for, and held when they are", () => {
+    const repository = "https://forge.ssf-forge.svc.cluster.local:8443/service";
+    const held = checksOf(() => undefined, { source: repository, commit: "c".repeat(40) });
+    expect(failed(held)).toEqual([]);
+    for (const wrong of [{ source: `${repository}2` }, { commit: "d".repeat(40) }])
+      expect(failed(checksOf(() => undefined, wrong))).toEqual([title.source]);
+  });
+
+  it("ignores what the API server adds without meaning", () => {
+    const noise = (s: Statement) => {
+      runSpecOf(s).taskRunSpecs.reverse();
+      Object.assign(specOf(s, "build"), { computeResources: {}, metadata: {} });
+      runSpecOf(s).pipelineSpec = null;
+    };
+    expect(failed(checksOf(noise))).toEqual([]);
+  });
+});
+
+describe("where network policies alone are the jail", () => {
+  it("holds without a runtime class and says so", () => {
+    const checks = checksOf(() => undefined, { jailedRuntimeClass: null });
+    expect(checks.at(-1)).toMatchObject({ held: true, detail: expect.stringContaining("policies alone") as string });
+  });
+});
+
+describe("a signature", () => {
+  const text = JSON.stringify(statement());
+
+  it("of another key, or over other bytes, is refused and nothing further is read", () => {
+    const good = signEnvelope(text, key.privateKey);
+    const forged = [
+      signEnvelope(text, keyPair("ed25519").privateKey),
+      { ...good, payload: Buffer.from(text.replace("team-a", "team-b")).toString("base64") },
+      { ...good, payloadType: "text/plain" },
+      { ...good, signatures: [{ sig: "" }] },
+    ];
+    for (const envelope of forged) {
+      const checks = checkProvenance(envelope, expectations(key.publicKeyPem));
+      expect(checks).toHaveLength(1);
+      expect(checks[0]).toMatchObject({ code: "SSF-PROVENANCE-001", held: false });
+    }
+    expect(allHeld(checkProvenance(good, expectations(key.publicKeyPem)))).toBe(true);
+  });
+
+  it("without the log entry that a policy asks for is refused", () => {
+    const expected = {
+      ...expectations(key.publicKeyPem),
+      signature: { publicKeyPem: key.publicKeyPem, logEntries: 1 },
+    };
+    const [signature] = checkProvenance(signEnvelope(text, key.privateKey), expected);
+    expect(signature).toMatchObject({ held: false, detail: "expected 1 tlog entries, got 0" });
+  });
+
+  it("over something that is no statement is refused", () => {
+    for (const payload of ["{}", "no JSON", JSON.stringify({ ...statement(), predicate: {} })]) {
+      const checks = checkProvenance(signEnvelope(payload, key.privateKey), expectations(key.publicKeyPem));
+      expect(failed(checks)).toEqual([title.predicate]);
+      expect(allHeld(checks)).toBe(false);
+    }
+  });
+
+  it("is one a statement: an envelope with none or two is none of ours", () => {
+    const good = signEnvelope(text, key.privateKey);
+    const parse = (envelope: unknown) => parseEnvelope(Buffer.from(JSON.stringify(envelope)));
+    expect(parse(good)).toEqual(good);
+    expect(parse({ ...good, signatures: [] })).toBeUndefined();
+    expect(parse({ ...good, signatures: [...good.signatures, ...good.signatures] })).toBeUndefined();
+    expect(parseEnvelope(Buffer.from("garbage"))).toBeUndefined();
+  });
+});
+
+it("finds the good statement beside others, and proves nothing from none", () => {
+  const good = checksOf(() => undefined);
+  const bad = checksOf((s) => (s.subject = []));
+  const foreign = [{ ...at(good, 0), held: false }];
+  expect(bestOf([foreign, bad, good])).toBe(good);
+  expect(bestOf([foreign, bad])).toBe(bad);
+  expect(bestOf([])).toEqual([]);
+  expect(allHeld([])).toBe(false);
+});

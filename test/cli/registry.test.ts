@@ -1,0 +1,96 @@
+import { createHash } from "node:crypto";
+import type { Server } from "node:https";
+import {
+  envelopeMediaType,
+  fetchEnvelopes,
+  openRegistry,
+  parseImage,
+  type RegistryAccess,
+} from "../../tools/cli/registry";
+import { certificateFor, listen } from "./support/tls";
+
+const sha256 = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+const host = "registry.ssf-registry.svc.cluster.local:5000";
+const certificate = certificateFor("registry.ssf-registry.svc.cluster.local");
+
+describe("parseImage", () => {
+  it("takes an image by digest, with or without a tag", () => {
+    const digest = sha256("x");
+    const parsed = { host, path: "team-a/service", digest };
+    expect(parseImage(`${host}/team-a/service@${digest}`)).toEqual(parsed);
+    expect(parseImage(`${host}/team-a/service:v1@${digest}`)).toEqual(parsed);
+  });
+
+  it.each(["service", `${host}/team-a/service:v1`, `${host}/team-a/service@sha256:12`, ""])("refuses %p", (text) => {
+    expect(() => parseImage(text)).toThrow("SSF-VERIFY-001");
+  });
+});
+
+describe("a registry behind a local port", () => {
+  const image = '{"schemaVersion":2}';
+  const envelope = '{"payloadType":"x"}';
+  const other = "not an envelope";
+  const attestations = JSON.stringify({
+    layers: [
+      { mediaType: envelopeMediaType, digest: sha256(envelope) },
+      { mediaType: "text/plain", digest: sha256(other) },
+    ],
+  });
+  const answers: Record<string, string> = {
+    [`/v2/team-a/service/manifests/${sha256(image)}`]: image,
+    [`/v2/team-a/service/manifests/${sha256(image).replace(":", "-")}.att`]: attestations,
+    [`/v2/team-a/service/blobs/${sha256(envelope)}`]: envelope,
+    [`/v2/team-a/unsigned/manifests/${sha256(image)}`]: image,
+    [`/v2/team-a/forged/manifests/${sha256(image)}`]: "other bytes",
+    [`/v2/team-a/forged-blob/manifests/${sha256(image)}`]: image,
+    [`/v2/team-a/forged-blob/manifests/${sha256(image).replace(":", "-")}.att`]: attestations,
+    [`/v2/team-a/forged-blob/blobs/${sha256(envelope)}`]: "other bytes",
+  };
+  let server: Server;
+  let access: RegistryAccess;
+
+  beforeAll(async () => {
+    const authorization = `Basic ${Buffer.from("reader:secret").toString("base64")}`;
+    const listening = await listen(certificate, (request, response) => {
+      const answer = answers[request.url ?? ""];
+      const isKnown = request.headers.authorization === authorization && request.headers.host === host;
+      response.writeHead(isKnown ? (answer === undefined ? 404 : 200) : 401).end(answer);
+    });
+    server = listening.server;
+    access = {
+      host,
+      localPort: listening.port,
+      caPem: certificate.certificatePem,
+      username: "reader",
+      password: "secret",
+    };
+  });
+  afterAll(() => server.close());
+
+  const envelopes = (path: string, changed: Partial<RegistryAccess> = {}) =>
+    fetchEnvelopes(openRegistry({ ...access, ...changed }), { host, path: `team-a/${path}`, digest: sha256(image) });
+
+  it("gives the envelopes beside an image, and nothing else", async () => {
+    expect((await envelopes("service")).map(String)).toEqual([envelope]);
+  });
+
+  it("gives none for an image that nobody signed", async () => {
+    expect(await envelopes("unsigned")).toEqual([]);
+  });
+
+  it("tells an image that is not there from one that is not signed", async () => {
+    await expect(envelopes("missing")).rejects.toThrow("SSF-VERIFY-003");
+  });
+
+  it("believes a manifest or blob only with its digest", async () => {
+    await expect(envelopes("forged")).rejects.toThrow("a manifest whose digest is not");
+    await expect(envelopes("forged-blob")).rejects.toThrow("a blob whose digest is not");
+  });
+
+  it("refuses a wrong login, another authority, and another name", async () => {
+    await expect(envelopes("service", { password: "wrong" })).rejects.toThrow("HTTP status 401");
+    const foreign = certificateFor("registry.ssf-registry.svc.cluster.local");
+    await expect(envelopes("service", { caPem: foreign.certificatePem })).rejects.toThrow("self-signed certificate");
+    await expect(envelopes("service", { host: "registry.evil.example:5000" })).rejects.toThrow("does not match");
+  });
+});

@@ -1,0 +1,124 @@
+import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import type { ExpectedPipeline, Expectations } from "../../../tools/cli/provenance";
+import { type Envelope, statementPayloadType } from "../../../tools/cli/signature";
+
+/** A key pair for one test. */
+export const keyPair = (type: "ed25519" | "ec") => {
+  const { privateKey, publicKey } =
+    type === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return {
+    privateKey: createPrivateKey(privateKey.export({ type: "pkcs8", format: "pem" })),
+    publicKeyPem: publicKey.export({ type: "spki", format: "pem" }) as string,
+  };
+};
+
+/** Signs a payload as Chains does: DSSE over the payload's type and bytes. */
+export const signEnvelope = (payload: string, key: KeyObject, payloadType = statementPayloadType): Envelope => {
+  const bytes = Buffer.from(payload);
+  const encoded = Buffer.concat([Buffer.from(`DSSEv1 ${payloadType.length} ${payloadType} ${bytes.length} `), bytes]);
+  const sig = sign(key.asymmetricKeyType === "ec" ? "sha256" : null, encoded, key).toString("base64");
+  return { payloadType, payload: bytes.toString("base64"), signatures: [{ keyid: "SHA256:x", sig }] };
+};
+
+const digest = (character: string) => character.repeat(64);
+const commit = digest("c").slice(0, 40);
+const repository = "https://forge.ssf-forge.svc.cluster.local:8443/service.git";
+const imageName = "registry.ssf-registry.svc.cluster.local:5000/team-a/service";
+
+const stages = [
+  { name: "ingest-source", jailed: false, image: "1" },
+  { name: "ingest-dependencies", jailed: false, image: "2" },
+  { name: "build", jailed: true, image: "2" },
+  { name: "publish", jailed: false, image: "3" },
+];
+
+const podTemplate = (jailed: boolean) => ({
+  automountServiceAccountToken: false,
+  runtimeClassName: jailed ? "jailed" : "networked",
+});
+
+const reference = (kind: string, name: string) => ({
+  resolver: "cluster",
+  params: [
+    { name: "kind", value: kind },
+    { name: "name", value: name },
+    { name: "namespace", value: "team-a" },
+  ],
+});
+
+const runSpec = {
+  pipelineRef: reference("pipeline", "go"),
+  taskRunTemplate: { podTemplate: podTemplate(true) },
+  taskRunSpecs: stages.map(({ name, jailed }) => ({
+    pipelineTaskName: name,
+    serviceAccountName: name,
+    podTemplate: podTemplate(jailed),
+  })),
+};
+
+/** The pipeline as a team's stack describes it. */
+export const pipeline: ExpectedPipeline = {
+  name: "go",
+  stages: stages.map(({ name, jailed }) => ({ name, task: `go-${name}`, serviceAccount: name, jailed })),
+  digests: {
+    "pipeline/go": digest("a"),
+    ...Object.fromEntries(stages.map(({ name }, index) => [`task/go-${name}`, digest(String(index + 4))])),
+  },
+  runTemplate: { spec: runSpec },
+};
+
+const uid = "0b0e5f1e-4f4c-4a6e-9c0d-2f6f3a1f7f10";
+const definition = (kind: string, name: string) => `/apis/tekton.dev/v1/namespaces/team-a/${kind}/${name}@${uid}`;
+
+/** A statement as Chains 0.28 writes it for a run of that pipeline. */
+export const statement = () => ({
+  _type: "https://in-toto.io/Statement/v1",
+  subject: [{ name: imageName, digest: { sha256: digest("f") } }],
+  predicateType: "https://slsa.dev/provenance/v1",
+  predicate: {
+    buildDefinition: {
+      buildType: "https://tekton.dev/chains/v2/slsa",
+      externalParameters: {
+        buildConfigSource: { ref: `sha256:${digest("a")}`, repository: definition("pipeline", "go"), path: "" },
+        runSpec: {
+          ...structuredClone(runSpec),
+          pipelineSpec: undefined as unknown,
+          taskRunTemplate: {
+            serviceAccountName: "unassigned",
+            podTemplate: podTemplate(true) as Record<string, unknown>,
+          },
+          taskRunSpecs: structuredClone(runSpec.taskRunSpecs) as Record<string, unknown>[],
+          params: [
+            { name: "repository", value: repository },
+            { name: "commit", value: commit },
+            { name: "name", value: "service" },
+          ],
+        },
+      },
+      resolvedDependencies: [
+        { name: "pipeline", uri: definition("pipeline", "go"), digest: { sha256: digest("a") } },
+        ...stages.flatMap(({ name, image }, index) => [
+          {
+            name: "pipelineTask",
+            uri: definition("task", `go-${name}`),
+            digest: { sha256: digest(String(index + 4)) },
+          },
+          { uri: `oci://ssf.local/stage-${image}`, digest: { sha256: digest(image) } },
+        ]),
+        { name: "inputs/result", uri: `git+${repository}`, digest: { sha1: commit } },
+      ] as { name?: string; uri: string; digest: Record<string, string> }[],
+    },
+    runDetails: { builder: { id: "https://secure-software-factory.dev/builder/v1" } },
+  },
+});
+
+/** What the image of {@link statement} must have. */
+export const expectations = (publicKeyPem: string): Expectations => ({
+  signature: { publicKeyPem, logEntries: 0 },
+  image: { name: imageName, digest: `sha256:${digest("f")}` },
+  builderId: "https://secure-software-factory.dev/builder/v1",
+  namespace: "team-a",
+  pipelines: [pipeline],
+  stageImages: ["1", "2", "3"].map((image) => `ssf.local/stage-${image}@sha256:${digest(image)}`),
+  jailedRuntimeClass: "jailed",
+});
