@@ -103,7 +103,7 @@ export const hostProblems = (host: Host): Problem[] => {
 
 const answers = async (program: string): Promise<boolean> => {
   try {
-    return (await run(program, ["version", "--format", "{{.Server}}"])).code === 0;
+    return (await run(program, ["info"])).code === 0;
   } catch {
     return false;
   }

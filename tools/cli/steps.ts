@@ -26,7 +26,7 @@ export interface Display {
 export const displayFor = (json: boolean): Display => {
   const stream = json ? process.stderr : process.stdout;
   return {
-    interactive: !json && stream.isTTY && process.env.CI === undefined,
+    interactive: !json && stream.isTTY && stream.columns >= 40 && process.env.CI === undefined,
     write: (line) => void stream.write(`${line}\n`),
   };
 };

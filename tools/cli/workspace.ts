@@ -29,9 +29,12 @@ export interface WorkspaceOptions {
   config?: string[];
 }
 
-/** The state directory: `SSF_STATE`, or a directory of the user's own. */
+/** The state directory: `SSF_STATE`, relative to where the person stands, or a directory of the user's own. */
 export const stateDirectory = (env: NodeJS.ProcessEnv = process.env): string =>
-  resolve(env.SSF_STATE ?? join(env.XDG_STATE_HOME ?? join(homedir(), ".local/state"), project));
+  resolve(
+    env.SSF_CALLER_DIRECTORY ?? ".",
+    env.SSF_STATE ?? join(env.XDG_STATE_HOME ?? join(homedir(), ".local/state"), project),
+  );
 
 /** The workspace that options and environment name; nothing is created yet. */
 export const openWorkspace = (options: WorkspaceOptions, env: NodeJS.ProcessEnv = process.env): Workspace => ({
@@ -64,6 +67,7 @@ export const pulumiVariables = (
   env: NodeJS.ProcessEnv = process.env,
 ): Record<string, string> => ({
   PATH: [...ownPlugins(toolchain), toolchain.bin, env.PATH ?? ""].join(delimiter),
+  SSF_STATE: state,
   PULUMI_HOME: pulumiHome(state),
   PULUMI_BACKEND_URL: env.PULUMI_BACKEND_URL ?? `file://${join(state, "backend")}`,
   PULUMI_SKIP_UPDATE_CHECK: "true",
@@ -163,5 +167,13 @@ export const hasState = (workspace: Workspace): boolean => existsSync(pulumiHome
 export const removeState = async ({ state }: Workspace): Promise<void> => {
   const own = [passphraseFile(state), ...["pulumi", "backend", "config", "scratch", "logs"].map((n) => join(state, n))];
   for (const path of own) await rm(path, { recursive: true, force: true });
-  if (existsSync(state) && readdirSync(state).length === 0) await rmdir(state);
+  for (const directory of [clusters(state), state])
+    if (existsSync(directory) && readdirSync(directory).length === 0) await rmdir(directory);
 };
+
+/** Where the provider of clusters keeps the files of each cluster that it has made and not deleted. */
+const clusters = (state: string) => join(state, "clusters");
+
+/** Names of the clusters on this machine that belong to the state, also of those that a killed run left half made. */
+export const ownClusters = ({ state }: Workspace): string[] =>
+  existsSync(clusters(state)) ? readdirSync(clusters(state)) : [];

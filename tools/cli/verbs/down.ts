@@ -1,22 +1,24 @@
+import { readToolchain } from "../../../stacks/toolchain";
+import { KindCluster } from "../../plugins/kind/cluster";
 import { describeChanges, describeProgress } from "../engine-events";
 import { exitCode, type ExitCode } from "../outcome";
-import { existingStacks, readyStack, releaseDeadLocks, removeStack, stackState, update } from "../pulumi";
-import { readToolchain } from "../../../stacks/toolchain";
+import { existingStacks, readyStack, releaseDeadLocks, removeStack, update } from "../pulumi";
 import type { PlannedStack } from "../stack-plan";
 import { displayFor, runSteps, type Step } from "../steps";
 import {
   hasState,
   openWorkspace,
+  ownClusters,
   prepareState,
   removeState,
   type Workspace,
   type WorkspaceOptions,
 } from "../workspace";
 
-/** Type of a cluster that the factory made itself, whose end is the end of everything in it. */
-const ownCluster = "kind:index:Cluster";
+/** What lives in a cluster that is about to go need not answer any more. */
+const unreachableIsGone = { PULUMI_K8S_DELETE_UNREACHABLE: "true" };
 
-const destroyStep = (workspace: Workspace, stack: PlannedStack): Step => ({
+const destroyStep = (workspace: Workspace, stack: PlannedStack, env: Record<string, string> = {}): Step => ({
   title: `stack ${stack.name}`,
   run: async ({ note, status }) => {
     status("reading its state");
@@ -24,6 +26,7 @@ const destroyStep = (workspace: Workspace, stack: PlannedStack): Step => ({
     ready.mended.forEach(note);
     const { changes } = await update(workspace, ready, {
       operation: "destroy",
+      env,
       onProgress: (progress) => status(describeProgress(progress, ready.resources)),
     });
     await removeStack(workspace, stack.name, false);
@@ -40,17 +43,34 @@ const forgetStep = (workspace: Workspace, stack: PlannedStack): Step => ({
   },
 });
 
+/** Removes clusters that no stack knows, since the run that made them was killed before it could tell. */
+const strayClustersStep = (workspace: Workspace, bin: string): Step => ({
+  title: "clusters",
+  run: async ({ status }) => {
+    const names = ownClusters(workspace);
+    for (const name of names) {
+      status(`deleting ${name}`);
+      const unused = { nodeImage: "", nodeArchive: "", imageArchive: "", config: "", files: {} };
+      await new KindCluster({ name, bin, ...unused }).delete();
+    }
+    return names.length === 0 ? "none left" : `deleted ${names.join(", ")}, left by a run that was killed`;
+  },
+});
+
 /**
  * The steps that leave nothing. Stacks in a cluster that the factory made are not taken apart object by object: the
  * cluster goes first, and then what is recorded of them. In a cluster that was there before, every object is deleted.
  */
-const stepsFor = async (workspace: Workspace): Promise<Step[]> => {
+const stepsFor = async (workspace: Workspace, bin: string): Promise<Step[]> => {
   const existing = await existingStacks(workspace);
   const stacks = workspace.stacks.filter(({ name }) => existing.includes(name));
-  const [cluster, ...others] = stacks;
-  if (cluster?.role !== "cluster" || !(await stackState(workspace, cluster.name)).types.includes(ownCluster))
-    return stacks.toReversed().map((stack) => destroyStep(workspace, stack));
-  return [destroyStep(workspace, cluster), ...others.toReversed().map((stack) => forgetStep(workspace, stack))];
+  if (ownClusters(workspace).length === 0) return stacks.toReversed().map((stack) => destroyStep(workspace, stack));
+  const forgotten = stacks.filter(({ role }) => role !== "cluster").toReversed();
+  return [
+    ...stacks.filter(({ role }) => role === "cluster").map((stack) => destroyStep(workspace, stack, unreachableIsGone)),
+    strayClustersStep(workspace, bin),
+    ...forgotten.map((stack) => forgetStep(workspace, stack)),
+  ];
 };
 
 /** Removes everything that `up` made, but the caches. A second run finds nothing to do. */
@@ -59,8 +79,10 @@ export const down = async (options: WorkspaceOptions & { json: boolean }): Promi
   const display = displayFor(options.json);
   const removed: string[] = [];
   if (hasState(workspace)) {
-    await prepareState(workspace, readToolchain());
-    const steps = await stepsFor(workspace);
+    const toolchain = readToolchain();
+    await prepareState(workspace, toolchain);
+    process.env.SSF_STATE = workspace.state;
+    const steps = await stepsFor(workspace, toolchain.bin);
     await runSteps(steps, display);
     removed.push(...steps.map(({ title }) => title));
     if ((await existingStacks(workspace)).length === 0) await removeState(workspace);
