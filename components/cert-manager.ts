@@ -204,8 +204,8 @@ export const chartValues = (images: CertManagerImages): Record<string, unknown> 
     installCRDs: false,
     global: { leaderElection: { namespace: NAMESPACE } },
     extraArgs: [`--controllers=${CONTROLLERS.join(",")}`],
-    // No ACME, so no solver, and no image by tag in an argument.
-    acmesolver: { image: null },
+    // The chart insists on a solver's image, which is never started: no controller for ACME is.
+    acmesolver: { image: imageParts("images.controller", images.controller) },
     prometheus: { enabled: false },
     startupapicheck: { enabled: false },
     webhook: {

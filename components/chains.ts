@@ -111,6 +111,7 @@ export class Chains extends pulumi.ComponentResource {
         name,
         parent: this,
         dependsOn: [namespace, signingKey, credentials, authority],
+        namespace,
         podAnnotations: {
           [CONTROLLER]: configHash(keys.publicKeyPem, login, args.registry.caPem),
         },

@@ -79,31 +79,47 @@ export const parseOutputs = <K extends StackKind>(
   const parsed = outputSchemas[kind].safeParse(values);
   if (parsed.success) return parsed.data as StackOutputs[K];
   const present = Object.values(values).some((value) => value !== undefined);
+  if (!present) throw new FactoryError(notUp(kind, stack, "it has no outputs"));
   const problems = parsed.error.issues.map((issue): Problem => ({
-    code: present ? "SSF-STACK-002" : "SSF-STACK-001",
+    code: "SSF-STACK-002",
     path: `stack ${stack}, output ${issue.path.join(".")}`,
     given: issue.message,
-    rule: present
-      ? `The stack must be of kind ${kind}, and have been brought up by this version of the program.`
-      : `The stack of kind ${kind} that this one builds on must be up.`,
-    fix: `Run pulumi up --stack ${stack}, or make up, which brings up the stacks in order (${STACK_KINDS.join(", ")}).`,
+    rule: `The stack must be of kind ${kind}, and have been brought up by this version of the program.`,
+    fix: bringUp(stack),
   }));
   const [first, ...others] = problems;
   if (first === undefined) throw new Error("a failed parse has an issue");
-  throw new FactoryError(first, ...(present ? others : []));
+  throw new FactoryError(first, ...others);
 };
+
+const notUp = (kind: StackKind, stack: string, given: string): Problem => ({
+  code: "SSF-STACK-001",
+  path: `stack ${stack}`,
+  given,
+  rule: `The stack of kind ${kind} that this one builds on must be up.`,
+  fix: bringUp(stack),
+});
+
+const bringUp = (stack: string): string =>
+  `Run pulumi up --stack ${stack}, or make up, which brings up the stacks in order (${STACK_KINDS.join(", ")}).`;
 
 /**
  * Reads the outputs of another stack of this project. They are plain values, known already at preview, so that what is
  * made from them is, too.
  */
 export const readStack = async <K extends StackKind>(kind: K, stack: string): Promise<StackOutputs[K]> => {
-  const reference = new pulumi.StackReference(stack, {
-    name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${stack}`,
-  });
-  const read = Object.keys(outputSchemas[kind].shape).map(async (name) => {
-    const details: { value?: unknown; secretValue?: unknown } = await reference.getOutputDetails(name);
-    return [name, details.value ?? details.secretValue] as const;
+  const name = `${pulumi.getOrganization()}/${pulumi.getProject()}/${stack}`;
+  try {
+    // A reference to a stack that does not exist ends the program; this question is only answered with no.
+    await pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", { name });
+  } catch (error) {
+    if (!String(error).includes("unknown stack")) throw error;
+    throw new FactoryError(notUp(kind, stack, "there is no such stack"));
+  }
+  const reference = new pulumi.StackReference(stack, { name });
+  const read = Object.keys(outputSchemas[kind].shape).map(async (output) => {
+    const details: { value?: unknown; secretValue?: unknown } = await reference.getOutputDetails(output);
+    return [output, details.value ?? details.secretValue] as const;
   });
   return parseOutputs(kind, stack, Object.fromEntries(await Promise.all(read)));
 };

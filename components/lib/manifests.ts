@@ -269,6 +269,8 @@ export interface CreateOptions {
   parent: pulumi.Resource;
   /** What must exist before the first object. */
   dependsOn?: pulumi.Resource[];
+  /** Namespace that an earlier call made; the objects in it go with it. @default the one among the objects */
+  namespace?: pulumi.Resource;
   /** Annotations of pod templates, by Deployment, that are only known while the program runs. */
   podAnnotations?: Readonly<Record<string, pulumi.Input<Record<string, string>>>>;
 }
@@ -284,10 +286,15 @@ export const createObjects = (
 ): pulumi.CustomResource[] => {
   const made: pulumi.CustomResource[] = [];
   let previous = options.dependsOn ?? [];
+  let { namespace } = options;
   for (let wave = 0; wave <= WAVES.length; wave++) {
     const resources = objects
       .filter((object) => waveOf(object.kind) === wave)
-      .map((object) => createObject(object, { ...options, dependsOn: previous }));
+      .map((object) => {
+        const resource = createObject(object, { ...options, namespace, dependsOn: previous });
+        if (object.kind === "Namespace") namespace = resource;
+        return resource;
+      });
     if (resources.length > 0) previous = resources;
     made.push(...resources);
   }
@@ -297,8 +304,7 @@ export const createObjects = (
 /** A resource of any kind; the SDK has no class for kinds that only a manifest names. */
 class ManifestObject extends pulumi.CustomResource {}
 
-/** Makes one object. */
-export const createObject = (object: KubernetesObject, options: CreateOptions): pulumi.CustomResource =>
+const createObject = (object: KubernetesObject, options: CreateOptions): pulumi.CustomResource =>
   new ManifestObject(
     `kubernetes:${object.apiVersion === "v1" ? "core/v1" : object.apiVersion}:${object.kind}`,
     `${options.name}-${kebabCase(object.kind)}-${object.metadata.name.replaceAll(".", "-")}`,
@@ -306,6 +312,7 @@ export const createObject = (object: KubernetesObject, options: CreateOptions): 
     {
       parent: options.parent,
       dependsOn: options.dependsOn,
+      deletedWith: object.metadata.namespace === undefined ? undefined : options.namespace,
       customTimeouts: WORKLOADS.has(object.kind) ? timeouts.workload : timeouts.plain,
       additionalSecretOutputs: object.kind === "Secret" ? ["data", "stringData"] : [],
     },

@@ -155,7 +155,6 @@ describe("CertManager", () => {
       image: { repository: "ssf.local/controller", digest: `sha256:${"0".repeat(64)}` },
       securityContext: { runAsNonRoot: true },
       containerSecurityContext: { readOnlyRootFilesystem: true },
-      acmesolver: { image: null },
       startupapicheck: { enabled: false },
     });
     expect(JSON.stringify(values.extraArgs)).not.toContain("acme");
