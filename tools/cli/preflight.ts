@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { homedir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { FactoryError, type Problem } from "../../components/lib/errors";
-import { LOCK_FILE, readToolchain } from "../../stacks/toolchain";
+import { readToolchain } from "../../stacks/toolchain";
 import { run } from "./process";
 import { project } from "./workspace";
 import { cache } from "../toolchain/paths";
@@ -118,10 +118,14 @@ const goVersion = async (): Promise<string | undefined> => {
   }
 };
 
+/** Whether the lock file is of this version and all that it names is there; anything else is built anew. */
 const isWarm = (): boolean => {
-  if (!existsSync(LOCK_FILE)) return false;
-  const { bin, plugins, sources } = readToolchain();
-  return [bin, plugins, ...Object.values(sources)].every((path) => existsSync(path));
+  try {
+    const { bin, plugins, sources } = readToolchain();
+    return [bin, plugins, ...Object.values(sources)].every((path) => existsSync(path));
+  } catch {
+    return false;
+  }
 };
 
 const existingParent = (path: string): string => (existsSync(path) ? path : existingParent(dirname(path)));

@@ -100,6 +100,29 @@ const packagePath = (given: string | undefined): string | undefined =>
 const interval = 2000;
 const pause = () => new Promise((resume) => setTimeout(resume, interval));
 
+/** The run and its tasks as the cluster has them now. */
+const read = (kubectl: Kubectl, namespace: string, run: string) =>
+  Promise.all([
+    kubectl.json(["get", "pipelinerun.tekton.dev", run, `--namespace=${namespace}`]),
+    kubectl.json([
+      "get",
+      "taskruns.tekton.dev",
+      `--selector=tekton.dev/pipelineRun=${run}`,
+      `--namespace=${namespace}`,
+    ]),
+  ]);
+
+/** Asks again a few times: an API server that does not answer for a moment ends no build. */
+const patiently = async <T>(ask: () => Promise<T>, tries = 5): Promise<T> => {
+  try {
+    return await ask();
+  } catch (error) {
+    if (tries <= 1) throw error;
+    await pause();
+    return patiently(ask, tries - 1);
+  }
+};
+
 interface Finished {
   image: string;
   stages: { name: string; seconds: number }[];
@@ -121,11 +144,7 @@ const watch = async (
     display.write(line);
   };
   for (;;) {
-    const inNamespace = [`--namespace=${namespace}`];
-    const [one, list] = await Promise.all([
-      kubectl.json(["get", "pipelinerun.tekton.dev", run, ...inNamespace]),
-      kubectl.json(["get", "taskruns.tekton.dev", `--selector=tekton.dev/pipelineRun=${run}`, ...inNamespace]),
-    ]);
+    const [one, list] = await patiently(() => read(kubectl, namespace, run));
     const taskRuns = taskRunList.parse(list).items;
     const states = stageStates(stages, taskRuns, Date.now());
     for (const { name, state, milliseconds } of states) {
