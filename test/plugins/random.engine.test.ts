@@ -19,7 +19,8 @@ interface Outputs {
 
 describeWithEngine("the random provider under the real engine", () => {
   let project: Project;
-  const outputs = async () => JSON.parse(await project.pulumi("stack", "output", "--json", "--show-secrets")) as Outputs;
+  const outputs = async () =>
+    JSON.parse(await project.pulumi("stack", "output", "--json", "--show-secrets")) as Outputs;
 
   beforeAll(async () => {
     project = await createProject(program(24), resolve(__dirname, "../../tools/plugins/random"));
