@@ -6,7 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { imageParts } from "./lib/images";
 import { podSecurity, standardLabels } from "./lib/labels";
-import { createObjects, Manifests } from "./lib/manifests";
+import { createObjects, dropDescriptions, Manifests } from "./lib/manifests";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 
@@ -140,6 +140,7 @@ const readCrds = (source: string, labels: Record<string, string>) =>
   Manifests.read(join(source, "deploy/crds"))
     .patchAll("CustomResourceDefinition", (crd) => {
       crd.metadata.labels = labels;
+      dropDescriptions(crd);
     })
     .list();
 

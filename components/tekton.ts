@@ -7,7 +7,9 @@ import { podSecurity } from "./lib/labels";
 import {
   containerOf,
   createObjects,
+  type CrdVersion,
   type DeploymentObject,
+  dropDescriptions,
   type KubernetesObject,
   Manifests,
   overrideData,
@@ -114,6 +116,10 @@ const restrict = (namespace: KubernetesObject): void => {
   namespace.metadata.labels = { ...namespace.metadata.labels, ...podSecurity("restricted") };
 };
 
+/** An older version beside the stored one would be a second door to the same objects, with rules of its own. */
+const isCurrent = (version: CrdVersion, _: number, all: CrdVersion[]): boolean =>
+  version.storage || !all.some((other) => other.storage && other.name === "v1");
+
 /** Controllers, webhook, CRDs and their settings. */
 export const coreObjects = (args: TektonArgs): readonly KubernetesObject[] => {
   const config = join(args.source, "config");
@@ -121,7 +127,10 @@ export const coreObjects = (args: TektonArgs): readonly KubernetesObject[] => {
   return (
     Manifests.read(config, join(config, "100-namespace"), join(config, "300-crds"))
       .patch("Namespace", NAMESPACE, restrict)
-      .patchAll("CustomResourceDefinition", dropDescriptions)
+      .patchAll("CustomResourceDefinition", (crd) => {
+        crd.spec.versions = crd.spec.versions.filter(isCurrent);
+        dropDescriptions(crd);
+      })
       .patch("ConfigMap", "feature-flags", (flags) => overrideData(flags, FEATURE_FLAGS))
       .patch("ConfigMap", "config-defaults", (defaults) => setData(defaults, runDefaults(args.defaultRuntimeClass)))
       .patch("ConfigMap", "pipelines-info", (info) => overrideData(info, { version: args.version }))
@@ -206,13 +215,4 @@ const shellImages = (config: string, shell: string): Record<string, string> => {
 /** The webhook writes its certificate and rules here itself, so that we set neither; with the first it is ready. */
 const waitForAuthority = (webhook: KubernetesObject): void => {
   webhook.metadata.annotations = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
-};
-
-/** Descriptions are three quarters of a CRD, and the engine's state keeps every CRD more than once. */
-const dropDescriptions = (value: object): void => {
-  const fields = value as Record<string, unknown>;
-  for (const [key, field] of Object.entries(fields)) {
-    if (key === "description" && typeof field === "string") Reflect.deleteProperty(fields, key);
-    else if (typeof field === "object" && field !== null) dropDescriptions(field);
-  }
 };

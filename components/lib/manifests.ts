@@ -80,11 +80,24 @@ export interface RoleObject extends KubernetesObject {
   rules: PolicyRule[];
 }
 
+/** One version of a kind that a CRD defines. */
+export interface CrdVersion {
+  name: string;
+  served: boolean;
+  storage: boolean;
+}
+
+/** A CRD. */
+export interface CrdObject extends KubernetesObject {
+  kind: "CustomResourceDefinition";
+  spec: { versions: CrdVersion[] };
+}
+
 /** The object types that a patch may ask for, by kind. */
 export interface PatchableKinds {
   ClusterRole: RoleObject;
   ConfigMap: ConfigMapObject;
-  CustomResourceDefinition: KubernetesObject;
+  CustomResourceDefinition: CrdObject;
   Deployment: DeploymentObject;
   MutatingWebhookConfiguration: KubernetesObject;
   Namespace: KubernetesObject;
@@ -246,6 +259,15 @@ export const overrideData = (map: ConfigMapObject, data: Readonly<Record<string,
     }
   }
   setData(map, data);
+};
+
+/** Takes the prose out of a CRD: most of its size, and the engine writes its state anew with every resource. */
+export const dropDescriptions = (value: object): void => {
+  const fields = value as Record<string, unknown>;
+  for (const [key, field] of Object.entries(fields)) {
+    if (key === "description" && typeof field === "string") Reflect.deleteProperty(fields, key);
+    else if (typeof field === "object" && field !== null) dropDescriptions(field);
+  }
 };
 
 /** The one container called `name`. */

@@ -71,6 +71,7 @@ export const pulumiVariables = (
   PULUMI_HOME: pulumiHome(state),
   PULUMI_BACKEND_URL: env.PULUMI_BACKEND_URL ?? `file://${join(state, "backend")}`,
   PULUMI_SKIP_UPDATE_CHECK: "true",
+  PULUMI_NODEJS_TRANSPILE_ONLY: "true",
   PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
   ...(ownsPassphrase(env) ? { PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(state) } : {}),
 });

@@ -13,7 +13,7 @@ export const goVersion = "1.26.8";
 export const goBuilders = Math.min(2, availableParallelism());
 
 /** Compile output kept on disk at most, in GiB, before it is dropped: it can be made again. */
-const compileCacheLimit = 24;
+const compileCacheLimit = 30;
 
 const wrapper = (name: string) => join(repository, "tools/modules", name);
 
@@ -87,12 +87,13 @@ export const buildModule = async (name: string): Promise<string> =>
       ["-s", "-w", "-buildid=", ...stamps.flat()].join(" "),
       ...(spec.tags ? ["-tags", spec.tags.join(",")] : []),
     ];
-    for (const [program, pkg] of Object.entries(spec.programs)) {
-      const target = pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`;
-      await go("build", ...flags, "-o", join(output, "bin", program), target);
-    }
+    await withCompileCache(async () => {
+      for (const [program, pkg] of Object.entries(spec.programs)) {
+        const target = pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`;
+        await go("build", ...flags, "-o", join(output, "bin", program), target);
+      }
+    });
     await rm(source, { recursive: true });
-    await dropCompileCacheOver(compileCacheLimit);
   });
 
 /** Directory of the pinned Go release, as the module registry serves it, verified by the checksum database. */
@@ -109,20 +110,32 @@ export const goRelease = async (): Promise<string> => {
   });
 };
 
-let freeAtStart: number | undefined;
-
 /** Free space of the cache's file system in GiB. */
 export const freeGibibytes = async (): Promise<number> => {
   const { bavail, bsize } = await statfs(cache);
   return (bavail * bsize) / 2 ** 30;
 };
 
-const dropCompileCacheOver = async (limit: number): Promise<void> => {
-  const free = await freeGibibytes();
-  freeAtStart ??= free;
-  if (freeAtStart - free < limit) return;
-  await rm(join(goCaches, "build"), { recursive: true, force: true });
-  freeAtStart = await freeGibibytes();
+let freeAtStart: number | undefined;
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/** Runs a build; before it starts, drops the compile cache when it has grown too large and nobody uses it. */
+const withCompileCache = async (build: () => Promise<void>): Promise<void> => {
+  freeAtStart ??= await freeGibibytes();
+  const tooLarge = async () => (freeAtStart ?? 0) - (await freeGibibytes()) > compileCacheLimit;
+  while (running > 0 && (await tooLarge())) await new Promise<void>((resume) => waiting.push(resume));
+  if (await tooLarge()) {
+    await rm(join(goCaches, "build"), { recursive: true, force: true });
+    freeAtStart = await freeGibibytes();
+  }
+  running++;
+  try {
+    await build();
+  } finally {
+    running--;
+    waiting.splice(0).forEach((resume) => resume());
+  }
 };
 
 /** Removes Go's module and compile caches. */

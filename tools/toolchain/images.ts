@@ -27,7 +27,7 @@ export const rootfs: Record<string, RootfsSpec> = {
   forge: { packages: [certificates, "git", "lighttpd", "lighttpd-mod-openssl"] },
   publish: { packages: [certificates, "jq"] },
   "kube-proxy": { packages: network },
-  cilium: { packages: [certificates, ...network, "clang-19", "ipset", "iproute2", "llvm-19", "util-linux"] },
+  cilium: { packages: [certificates, ...network, "clang-19", "ipset", "iproute2", "mount"] },
   node: {
     packages: [
       ...network,

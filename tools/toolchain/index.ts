@@ -92,6 +92,7 @@ const addToLayout = async (
   for (const [to, from] of Object.entries(spec.files)) await place(outputs, from, join(root, to));
   const layers = spec.rootfs === undefined ? [] : [join(outputs[`rootfs-${spec.rootfs}`] ?? "", "rootfs.tar")];
   if (spec.rootfs === undefined || Object.keys(spec.files).length > 0) {
+    await run("find", [root, "-name", "*.sh", "-exec", "chmod", "0755", "{}", "+"]);
     await run("chmod", ["-R", "go=u,go-w", root]);
     if (spec.rootfs === undefined) await run("chmod", ["1777", join(root, "tmp")]);
     await reproducibleTar(root, `${root}.tar`);
