@@ -86,6 +86,14 @@ describe("objects of the controllers", () => {
     expect(objects.map(({ metadata }) => metadata.name)).not.toContain("tekton-aggregate-edit");
   });
 
+  test("only the stored version of a kind that has reached v1 is served", () => {
+    const versions = (name: string) =>
+      find(objects, "CustomResourceDefinition", name).spec.versions.map((version) => version.name);
+    expect(versions("tasks.tekton.dev")).toEqual(["v1"]);
+    expect(versions("pipelineruns.tekton.dev")).toEqual(["v1"]);
+    expect(versions("stepactions.tekton.dev")).toEqual(["v1alpha1", "v1beta1"]);
+  });
+
   test("CRDs keep their properties and lose their prose", () => {
     const crd = JSON.stringify(find(objects, "CustomResourceDefinition", "tasks.tekton.dev"));
     expect(crd).not.toContain("TaskSpec defines the desired state of Task");
