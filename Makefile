@@ -26,8 +26,8 @@ check: node_modules ## formatting, lint, types, generated files
 generate: node_modules ## write the files that are derived from the program
 	npm run generate
 
-clean: ## remove the cache; the next `make up` builds everything anew
-	./factory toolchain --remove
+clean: down ## remove the factory and the cache; the next `make up` builds everything anew
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/secure-software-factory" toolchain.lock.json
 
 node_modules: package-lock.json
 	npm ci --no-audit --no-fund

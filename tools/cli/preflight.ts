@@ -3,9 +3,9 @@ import { statfs } from "node:fs/promises";
 import { homedir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { FactoryError, type Problem } from "../../components/lib/errors";
-import { readToolchain } from "../../stacks/toolchain";
 import { run } from "./process";
 import { project } from "./workspace";
+import { isCompiled } from "../toolchain/index";
 import { cache } from "../toolchain/paths";
 
 /** What the factory needs to know of the machine before it starts to work. */
@@ -18,7 +18,7 @@ export interface Host {
   goVersion: string | undefined;
   /** Version of Node such as `20.19.0`. */
   nodeVersion: string;
-  /** Whether everything that the lock file names is in the cache. */
+  /** Whether nothing needs to be compiled. */
   isCacheWarm: boolean;
   cacheDirectory: string;
   freeDiskGigabytes: number;
@@ -64,7 +64,7 @@ export const hostProblems = (host: Host): Problem[] => {
         path: "go",
         given: host.goVersion ?? "not found on PATH",
         rule: "Go 1.26 or later builds the toolchain.",
-        fix: "Install it from https://go.dev/dl/ and put its bin directory on PATH.",
+        fix: "Install Go 1.26 and put its bin directory on PATH.",
       },
     ],
     [
@@ -74,7 +74,7 @@ export const hostProblems = (host: Host): Problem[] => {
         path: "node",
         given: host.nodeVersion,
         rule: "Node 20.19 or later runs the program.",
-        fix: "Install a supported Node from https://nodejs.org.",
+        fix: "Install Node 20.19 or a later release.",
       },
     ],
     [
@@ -118,16 +118,6 @@ const goVersion = async (): Promise<string | undefined> => {
   }
 };
 
-/** Whether the lock file is of this version and all that it names is there; anything else is built anew. */
-const isWarm = (): boolean => {
-  try {
-    const { bin, plugins, sources } = readToolchain();
-    return [bin, plugins, ...Object.values(sources)].every((path) => existsSync(path));
-  } catch {
-    return false;
-  }
-};
-
 const existingParent = (path: string): string => (existsSync(path) ? path : existingParent(dirname(path)));
 
 /** Looks at the machine. */
@@ -140,7 +130,7 @@ export const inspectHost = async (): Promise<Host> => {
     containerRuntime: docker ? "docker" : podman ? "podman" : undefined,
     goVersion: go,
     nodeVersion: process.versions.node,
-    isCacheWarm: isWarm(),
+    isCacheWarm: await isCompiled(),
     cacheDirectory: cache,
     freeDiskGigabytes: (disk.bavail * disk.bsize) / 1e9,
     memoryGigabytes: totalmem() / 1e9,

@@ -1,4 +1,4 @@
-import { chmod, copyFile, cp, mkdir, readFile, rm, statfs } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { modules, type ModuleSpec } from "./modules";
@@ -76,6 +76,11 @@ export const buildModule = async (name: string): Promise<string> =>
     }
 
     const version = await moduleVersion(name);
+    if (spec.chart !== undefined) {
+      const chart = join(output, "share", spec.chart);
+      const template = await readFile(join(chart, "Chart.template.yaml"), "utf8");
+      await writeFile(join(chart, "Chart.yaml"), template.replace(/^(version|appVersion):.*$/gm, `$1: ${version}`));
+    }
     const stamps = Object.entries(spec.stamps ?? {}).map(([variable, value]) => [
       "-X",
       `${variable}=${value.replace("${version}", version)}`,

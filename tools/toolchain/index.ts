@@ -1,5 +1,6 @@
-import { cp, link, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, link, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { dockerAnswers } from "../plugins/kind/container-engine";
 import { buildRootfs, installPackages, missingPackages, rootfsKey } from "./debian";
 import {
   buildModule,
@@ -17,7 +18,7 @@ import { layOutNode } from "./node-image";
 import { Layout, reproducibleTar, type Image } from "./oci";
 import { cache, lockFile, work } from "./paths";
 import { run } from "./run";
-import { digestOf, digestOfTree, isStored, removeUnused, stored, workDirectory } from "./store";
+import { digestOf, digestOfTree, isStored, lockCache, removeUnused, stored, workDirectory } from "./store";
 
 /** One step of the build, told when it starts and when it ends. */
 export interface ToolchainEvent {
@@ -52,10 +53,13 @@ export interface ToolchainLock {
 /** Registry part of the names of the factory's own images; there is no such host, nodes have them all. */
 const imageHost = "ssf.local";
 
-/** Debian packages that this machine must have: for the builds, and to run nodes where there is no Docker. */
-const hostPackages = [
+/** Debian packages that the builds need. */
+const buildPackages = [
   ...new Set([...Object.values(modules).flatMap(({ cgo }) => cgo ?? []), "git", "mmdebstrap", "tar"]),
 ];
+
+/** Debian packages that run nodes where there is no Docker; the newer network stack lets nodes find each other by name. */
+const podmanPackages = ["aardvark-dns", "iptables", "netavark", "podman"];
 
 const pluginLaunchers: Record<string, string> = {
   "pulumi-analyzer-policy": "@pulumi/pulumi/cmd/run-policy-pack",
@@ -150,8 +154,30 @@ const buildNode = async (outputs: Record<string, string>, key: string, pauseImag
     await rm(`${root}.tar`);
   });
 
+/** Pulumi plugins that are taken as published where they can be had; elsewhere the factory has its own way. */
+const publishedPlugins: [name: string, version: string][] = [
+  ["random", "4.21.2"],
+  ["kubernetes-cert-manager", "0.2.0"],
+];
+
+/** A published plugin, laid out as below `$PULUMI_HOME/plugins`; empty where it cannot be downloaded. */
+const downloadPlugin = async (pulumi: string, name: string, version: string): Promise<string> =>
+  stored(`plugin-${name}`, digestOf(name, version, goArchitecture), async (output) => {
+    const home = await workDirectory("pulumi-home");
+    const install = run(pulumi, ["plugin", "install", "resource", name, `v${version}`], {
+      env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
+    });
+    await install.then(
+      () => cp(join(home, "plugins"), output, { recursive: true }),
+      () => undefined,
+    );
+    await rm(home, { recursive: true });
+  });
+
 /** The directory of all programs, and that of Pulumi's plugins. */
 const linkPrograms = async (outputs: Record<string, string>): Promise<string> => {
+  const pulumi = join(outputs.pulumi ?? "", "bin/pulumi");
+  const published = await Promise.all(publishedPlugins.map(([name, version]) => downloadPlugin(pulumi, name, version)));
   const programs = [
     "pulumi",
     "language-nodejs",
@@ -165,7 +191,11 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
   ];
   return stored(
     "programs",
-    digestOf(...programs.map((name) => outputs[name] ?? ""), JSON.stringify(pluginLaunchers)),
+    digestOf(
+      ...published,
+      ...["provider-kubernetes", ...programs].map((name) => outputs[name] ?? ""),
+      JSON.stringify(pluginLaunchers),
+    ),
     async (output) => {
       const bin = join(output, "bin");
       await mkdir(bin);
@@ -178,6 +208,9 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
         });
       const provider = join(output, "plugins/resource-kubernetes-v4.25.0");
       await mkdir(provider, { recursive: true });
+      for (const directory of published)
+        for (const plugin of (await readdir(directory)).filter((entry) => !entry.endsWith(".lock")))
+          await symlink(join(directory, plugin), join(output, "plugins", plugin));
       await symlink(
         join(outputs["provider-kubernetes"] ?? "", "bin/pulumi-resource-kubernetes"),
         join(provider, "pulumi-resource-kubernetes"),
@@ -185,6 +218,10 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
     },
   );
 };
+
+/** Whether nothing needs to be compiled: every module of this version is in the cache. */
+export const isCompiled = async (): Promise<boolean> =>
+  (await Promise.all(Object.keys(modules).map(async (name) => isStored(name, await moduleKey(name))))).every(Boolean);
 
 /**
  * Builds whatever of the toolchain is not in the cache yet, and writes the lock file. May be interrupted at any time and
@@ -198,7 +235,16 @@ export const buildToolchain = async ({
   onEvent: (event: ToolchainEvent) => void;
 }): Promise<ToolchainLock> => {
   await mkdir(cache, { recursive: true });
-  await rm(work, { recursive: true, force: true });
+  const release = await lockCache();
+  try {
+    await rm(work, { recursive: true, force: true });
+    return await buildMissing(onEvent);
+  } finally {
+    await release();
+  }
+};
+
+const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<ToolchainLock> => {
   const outputs: Record<string, string> = {};
   const total = 1 + Object.keys(modules).length + Object.keys(rootfs).length + 5;
   let started = 0;
@@ -227,7 +273,7 @@ export const buildToolchain = async ({
     }
   };
 
-  const missing = await missingPackages(hostPackages);
+  const missing = await missingPackages([...buildPackages, ...(dockerAnswers() ? [] : podmanPackages)]);
   await step("package", "Debian packages", missing.length === 0, async () =>
     missing.length > 0 ? installPackages(missing) : undefined,
   );

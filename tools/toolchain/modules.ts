@@ -14,6 +14,8 @@ export interface ModuleSpec {
   embed?: string[];
   /** Directories and files of the upstream that are read at run time, kept below `share/`. */
   share?: string[];
+  /** Directory in {@link share} whose `Chart.template.yaml` becomes a `Chart.yaml` with the upstream's version. */
+  chart?: string;
 }
 
 const componentBase = {
@@ -125,6 +127,7 @@ export const modules: Record<string, ModuleSpec> = {
     upstream: "github.com/cert-manager/cert-manager",
     programs: { controller: "cmd/controller", webhook: "cmd/webhook", cainjector: "cmd/cainjector" },
     share: ["deploy/charts/cert-manager", "deploy/crds"],
+    chart: "deploy/charts/cert-manager",
   },
   "local-path-provisioner": {
     upstream: "github.com/rancher/local-path-provisioner",

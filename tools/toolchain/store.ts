@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { store, work } from "./paths";
+import { cache, store, work } from "./paths";
 
 /** Hex SHA-256 of the parts, each with its length so that no two lists collide. */
 export const digestOf = (...parts: (string | Buffer)[]): string => {
@@ -62,6 +62,25 @@ export const stored = async (
 export const workDirectory = async (name: string): Promise<string> => {
   await mkdir(work, { recursive: true });
   return mkdtemp(join(work, `${name}-`));
+};
+
+/**
+ * Makes this process the only one that builds in the cache, as soon as no other does.
+ *
+ * @returns what gives the cache free again; the death of the process does so, too
+ */
+export const lockCache = async (): Promise<() => Promise<void>> => {
+  const lock = join(cache, "building");
+  for (;;) {
+    const isOurs = await writeFile(lock, String(process.pid), { flag: "wx" }).then(
+      () => true,
+      () => false,
+    );
+    if (isOurs) return () => rm(lock, { force: true });
+    const owner = await readFile(lock, "utf8").catch(() => "");
+    if (owner !== "" && !existsSync(`/proc/${owner}`)) await rm(lock, { force: true });
+    else await new Promise((resume) => setTimeout(resume, 1000));
+  }
 };
 
 /** Removes outputs that no finished build has asked for in that many days. */

@@ -19,6 +19,9 @@ const works = (program: string, args: string[], env: Record<string, string> = {}
   }
 };
 
+/** Whether Docker's engine runs, and this user may use it. */
+export const dockerAnswers = (): boolean => works("docker", ["info"]);
+
 /** Podman's own settings for the factory: its storage is part of the cache, and nodes may not raise their limits. */
 const podmanEnvironment = (bin: string): Record<string, string> => {
   const directory = join(cache, "podman");
@@ -54,17 +57,17 @@ runroot = "/run/secure-software-factory/containers"
  * The container engine of this machine: Docker where its engine answers, else podman with settings of our own.
  *
  * @param bin directory of the pinned programs, which holds the runc that podman uses
- * @throws FactoryError `SSF-HOST-004` when there is none that works
+ * @throws FactoryError `SSF-HOST-002` when there is none that works
  */
 export const containerEngine = (bin: string): ContainerEngine => {
-  if (works("docker", ["info"])) return { program: "docker", env: { KIND_EXPERIMENTAL_PROVIDER: "docker" } };
+  if (dockerAnswers()) return { program: "docker", env: { KIND_EXPERIMENTAL_PROVIDER: "docker" } };
   if (works("podman", ["--version"])) {
     mkdirSync("/lib/modules", { recursive: true });
     const env = podmanEnvironment(bin);
     if (works("podman", ["info"], env)) return { program: "podman", env };
   }
   throw new FactoryError({
-    code: "SSF-HOST-004",
+    code: "SSF-HOST-002",
     path: "container engine",
     given: "neither `docker info` nor `podman info` succeeds",
     rule: "A new cluster's nodes are containers of Docker or podman, run by a user who may start privileged ones.",

@@ -1,0 +1,435 @@
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { definitionSigner, signDefinition, type PipelineModel, type Stage } from "../../pipelines";
+import { stageTask } from "../../pipelines/tekton";
+import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
+import { stackOutputs } from "../../tools/cli/pulumi";
+import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
+import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
+import { readToolchain } from "../../stacks/toolchain";
+import { container, hostInventory } from "./host";
+
+const root = resolve(__dirname, "../..");
+const minutes = 60_000;
+
+/** A second factory beside any that is up: stacks, state and cluster of its own. */
+const cluster = `ssf-e2e-${process.pid}`;
+const state = join(mkdtempSync(join(tmpdir(), "ssf-e2e-")), "state");
+const stacks = "e2e-cluster,e2e-factory,e2e-team";
+const config = `e2e-cluster:clusterName=${cluster}`;
+const env = { ...process.env, SSF_STATE: state, SSF_STACKS: stacks, SSF_CONFIG: config };
+
+interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs `./factory` as a person would, and shows its progress. */
+const factory = (...args: string[]): Promise<Ended> =>
+  new Promise((done, fail) => {
+    const child = spawn(join(root, "factory"), args, { cwd: root, env });
+    const output = { stdout: "", stderr: "" };
+    for (const stream of ["stdout", "stderr"] as const)
+      child[stream].on("data", (chunk: Buffer) => {
+        output[stream] += chunk.toString();
+        process.stderr.write(chunk);
+      });
+    child.on("error", fail);
+    child.on("close", (code) => done({ code: code ?? 1, ...output }));
+  });
+
+const outputsOf = async <K extends keyof StackOutputs>(workspace: Workspace, kind: K, stack: string) =>
+  parseOutputs(kind, stack, (await stackOutputs(workspace, stack)) as Record<string, unknown>);
+
+let kubectl: Kubectl;
+let team: StackOutputs["team"];
+let shared: StackOutputs["factory"];
+let image = "";
+
+beforeAll(async () => {
+  const up = await factory("up");
+  expect(up.code).toBe(0);
+  Object.assign(process.env, { SSF_STATE: state });
+  const workspace = openWorkspace({ stacks, config: [config] }, env);
+  shared = await outputsOf(workspace, "factory", "e2e-factory");
+  team = await outputsOf(workspace, "team", "e2e-team");
+  kubectl = openKubectl(shared.kubeconfig);
+}, 30 * minutes);
+
+afterAll(async () => {
+  const down = await factory("down");
+  const left = hostInventory(state, cluster);
+  expect({ code: down.code, ...left, state: existsSync(state) }).toEqual({
+    code: 0,
+    containers: [],
+    volumes: [],
+    networks: [],
+    mounts: [],
+    processes: [],
+    state: false,
+  });
+}, 10 * minutes);
+
+test(
+  "a second up changes nothing",
+  async () => {
+    const again = await factory("up", "--json");
+    expect(again.code).toBe(0);
+    const { stacks: results } = JSON.parse(again.stdout) as { stacks: { changes: Record<string, number> }[] };
+    expect(results.flatMap(({ changes }) => Object.keys(changes).filter((operation) => operation !== "same"))).toEqual(
+      [],
+    );
+  },
+  10 * minutes,
+);
+
+describe("a program", () => {
+  test(
+    "is built, and its provenance holds",
+    async () => {
+      const built = await factory("build", "examples/go-service", "--json");
+      expect(built.code).toBe(0);
+      image = (JSON.parse(built.stdout) as { image: string }).image;
+      expect(image).toMatch(/^registry\.ssf-registry\.svc\.cluster\.local:5000\/.*go-service@sha256:[0-9a-f]{64}$/);
+      expect((await factory("verify", image)).code).toBe(0);
+    },
+    20 * minutes,
+  );
+
+  test(
+    "is refused when another source or commit is expected",
+    async () => {
+      expect((await factory("verify", image, "--commit", "0".repeat(40))).code).toBe(1);
+      expect((await factory("verify", image, "--source", "https://elsewhere.test/x.git")).code).toBe(1);
+    },
+    5 * minutes,
+  );
+
+  test(
+    "is refused when changed, although the good image's attestation lies beside it",
+    async () => {
+      const changed = await tamper(image);
+      const tampered = await factory("verify", changed);
+      expect(tampered.code).toBe(1);
+      expect(tampered.stdout).toContain("subject");
+      expect((await factory("verify", image)).code).toBe(0);
+    },
+    10 * minutes,
+  );
+
+  test(
+    "is refused by tag, and when it is not there",
+    async () => {
+      expect((await factory("verify", image.replace(/@.*/, ":latest"))).stderr).toContain("SSF-VERIFY-001");
+      const absent = await factory("verify", image.replace(/[0-9a-f]{64}$/, "0".repeat(64)));
+      expect(absent.code).toBe(2);
+      expect(absent.stderr).toContain("SSF-VERIFY-003");
+    },
+    5 * minutes,
+  );
+
+  test(
+    "runs in the team's namespace, pulled from the registry by its digest",
+    async () => {
+      await apply(
+        pod("service", image, "default", {
+          imagePullSecrets: [{ name: "registry-reader" }],
+          runtimeClassName: shared.runtimeClasses?.jailed,
+        }),
+      );
+      await kubectl.text([
+        "wait",
+        "--namespace",
+        team.namespace,
+        "--for=jsonpath={.status.phase}=Running",
+        "--timeout=120s",
+        "pod/service",
+      ]);
+      await kubectl.text(["delete", "pod", "service", "--namespace", team.namespace, "--grace-period=0", "--force"]);
+    },
+    5 * minutes,
+  );
+});
+
+describe("the jail", () => {
+  test(
+    "keeps a step from the network that its unjailed twin reaches",
+    async () => {
+      const [jailed, twin] = await Promise.all([runProbe("build", "jailed"), runProbe("ingest-source", "networked")]);
+      expect(jailed).toEqual({ succeeded: true, reached: "no", packets: "0" });
+      expect(twin).toMatchObject({ succeeded: true, reached: "yes" });
+    },
+    5 * minutes,
+  );
+
+  test(
+    "is the rule for every pod of the team",
+    async () => {
+      const image = readToolchain().images.shell?.reference ?? "";
+      await expect(apply(pod("free", image, "default", { runtimeClassName: "networked" }))).rejects.toThrow(
+        /every pod is jailed/,
+      );
+      await expect(apply(pod("free", image, "default", {}))).rejects.toThrow(/every pod is jailed/);
+      await apply(pod("jailed", image, "default", { runtimeClassName: "jailed" }));
+      await kubectl.text(["delete", "pod", "jailed", "--namespace", team.namespace, "--wait=false"]);
+    },
+    minutes,
+  );
+});
+
+describe("the cluster", () => {
+  const node = `${cluster}-control-plane`;
+  const inNode = (...command: string[]) => container("exec", node, ...command);
+
+  test(
+    "fails no check of the CIS benchmark",
+    () => {
+      const { bin, sources } = readToolchain();
+      container("cp", join(bin, "kube-bench"), `${node}:/tmp/kube-bench`);
+      container("cp", `${sources["kube-bench"] ?? ""}/cfg`, `${node}:/tmp/cfg`);
+      const report = JSON.parse(
+        inNode(
+          "/tmp/kube-bench",
+          "run",
+          "--benchmark",
+          "cis-1.12",
+          "--config-dir",
+          "/tmp/cfg",
+          "--config",
+          "/tmp/cfg/config.yaml",
+          "--json",
+        ),
+      ) as {
+        Controls: { tests: { results: { test_number: string; status: string }[] }[] }[];
+      };
+      const results = report.Controls.flatMap(({ tests }) => tests.flatMap(({ results }) => results));
+      expect(results.length).toBeGreaterThan(100);
+      expect(results.filter(({ status }) => status === "FAIL").map(({ test_number }) => test_number)).toEqual([]);
+    },
+    2 * minutes,
+  );
+
+  test(
+    "encrypts Secrets at rest, and nothing that needs no encryption",
+    async () => {
+      const canary = (kind: string) => `canary-of-a-${kind}`;
+      await kubectl.text([
+        "create",
+        "secret",
+        "generic",
+        "canary",
+        "--namespace=default",
+        `--from-literal=value=${canary("secret")}`,
+      ]);
+      await kubectl.text([
+        "create",
+        "configmap",
+        "canary",
+        "--namespace=default",
+        `--from-literal=value=${canary("configmap")}`,
+      ]);
+      const inStore = (text: string) =>
+        inNode("sh", "-c", `cat /var/lib/etcd/member/wal/*.wal | grep --text --count ${text} || true`).trim() !== "0";
+      expect(inStore(canary("configmap"))).toBe(true);
+      expect(inStore(canary("secret"))).toBe(false);
+      await kubectl.text(["delete", "secret/canary", "configmap/canary", "--namespace=default"]);
+    },
+    minutes,
+  );
+
+  test("answers anonymous requests for its health only", () => {
+    const status = (path: string) =>
+      execFileSync(
+        "curl",
+        ["--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}", `${server()}${path}`],
+        { encoding: "utf8" },
+      );
+    expect(status("/readyz")).toBe("200");
+    expect(status("/version")).toBe("401");
+    expect(status("/api/v1/namespaces")).toBe("401");
+  });
+
+  test("records who did what", () => {
+    expect(inNode("sh", "-c", "grep --count pipelineruns /var/log/kubernetes/audit.log").trim()).not.toBe("0");
+  });
+
+  const server = (): string => /server: (\S+)/.exec(shared.kubeconfig)?.[1] ?? "";
+});
+
+const apply = (object: object): Promise<string> => kubectl.text(["create", "--filename=-"], JSON.stringify(object));
+
+/** A pod that Pod Security lets through, whatever else its specification says. */
+const pod = (
+  name: string,
+  imageReference: string,
+  serviceAccountName: string,
+  spec: object,
+  container: object = {},
+) => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, namespace: team.namespace, labels: { "tekton.dev/pipelineTask": serviceAccountName } },
+  spec: {
+    serviceAccountName,
+    restartPolicy: "Never",
+    automountServiceAccountToken: false,
+    securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: "RuntimeDefault" } },
+    containers: [
+      {
+        name: "main",
+        image: imageReference,
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+        ...container,
+      },
+    ],
+    ...spec,
+  },
+});
+
+/** Waits until the pod has ended, and returns what it printed; its failure is an error. */
+const outputOf = async (name: string): Promise<string> => {
+  const where = [`pod/${name}`, "--namespace", team.namespace];
+  await kubectl
+    .text(["wait", ...where, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=25s"])
+    .catch(async () => {
+      await kubectl.text(["wait", ...where, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=25s"]);
+    });
+  const log = await kubectl.text(["logs", ...where]);
+  await kubectl.text(["delete", ...where, "--wait=false"]);
+  return log;
+};
+
+/** Pushes a changed copy of the image with the good image's attestation beside it, as a thief of the publisher's key could. */
+const tamper = async (good: string): Promise<string> => {
+  const [repository = ""] = good.split("@");
+  const script = `
+    set -eu
+    crane mutate ${good} --label changed=true --tag ${repository}:changed >/dev/null
+    digest=$(crane digest ${repository}:changed)
+    crane copy ${repository}:${attestationTag(good)} ${repository}:sha256-\${digest#sha256:}.att >/dev/null 2>&1
+    echo "changed=$digest"`;
+  await apply(
+    pod(
+      "tamper",
+      readToolchain().images["stage-publish"]?.reference ?? "",
+      "publish",
+      {
+        runtimeClassName: shared.runtimeClasses?.networked,
+        volumes: [
+          {
+            name: "credentials",
+            secret: { secretName: "registry-publisher", items: [{ key: ".dockerconfigjson", path: "config.json" }] },
+          },
+          { name: "ca", configMap: { name: "factory-ca" } },
+        ],
+      },
+      {
+        command: ["sh", "-c", script],
+        env: [
+          { name: "DOCKER_CONFIG", value: "/credentials" },
+          { name: "SSL_CERT_FILE", value: "/ca/ca.crt" },
+          { name: "HOME", value: "/tmp" },
+        ],
+        volumeMounts: [
+          { name: "credentials", mountPath: "/credentials" },
+          { name: "ca", mountPath: "/ca" },
+        ],
+        resources: { limits: { cpu: "500m", memory: "256Mi" } },
+      },
+    ),
+  );
+  const [, digest = ""] = /changed=(sha256:[0-9a-f]{64})/.exec(await outputOf("tamper")) ?? [];
+  return `${repository}@${digest}`;
+};
+
+const attestationTag = (reference: string): string => `${(reference.split("@")[1] ?? "").replace(":", "-")}.att`;
+
+/** Runs a signed definition that tries the network, as the stage with that service account. */
+const runProbe = async (serviceAccount: string, runtime: "jailed" | "networked") => {
+  const target = new URL(shared.forge.url);
+  const probe: Stage = {
+    name: `probe-${runtime}`,
+    description: "Tries the network and tells what came of it.",
+    image: readToolchain().images.shell?.reference ?? "",
+    script: `
+if timeout 10 bash -c 'exec 3<>/dev/tcp/${target.hostname}/${target.port}'; then reached=yes; else reached=no; fi
+printf '%s' "$reached" >"$RESULT_REACHED"
+awk '/eth0:/ { printf "%d", $11 }' /proc/net/dev >"$RESULT_PACKETS"`,
+    params: [],
+    results: [
+      { name: "reached", description: "Whether a connection was made." },
+      { name: "packets", description: "Packets that left." },
+    ],
+    reads: [],
+    network: "none",
+    env: {},
+    mounts: [],
+    resources: { cpu: "500m", memory: "128Mi", scratch: "64Mi" },
+  };
+  const model: PipelineModel = {
+    name: "e2e",
+    description: "A probe.",
+    params: [],
+    workspaces: [],
+    stages: [probe],
+    results: [],
+  };
+  const task = signDefinition(
+    stageTask(model, probe, { team: team.team, namespace: team.namespace }),
+    definitionSigner(shared.definitions.privateKeyPem),
+  );
+  await apply(task);
+  const name = `probe-${runtime}`;
+  await apply({
+    apiVersion: "tekton.dev/v1",
+    kind: "TaskRun",
+    metadata: { name, namespace: team.namespace, labels: { "tekton.dev/pipelineTask": serviceAccount } },
+    spec: {
+      serviceAccountName: serviceAccount,
+      taskRef: {
+        resolver: "cluster",
+        params: Object.entries({ kind: "task", name: task.metadata.name, namespace: team.namespace }).map(
+          ([key, value]) => ({ name: key, value }),
+        ),
+      },
+      podTemplate: {
+        runtimeClassName: shared.runtimeClasses?.[runtime],
+        automountServiceAccountToken: false,
+        securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: "RuntimeDefault" } },
+      },
+    },
+  });
+  const status = await ended("taskrun", name);
+  await kubectl.text([
+    "delete",
+    `taskrun/${name}`,
+    `task/${task.metadata.name}`,
+    "--namespace",
+    team.namespace,
+    "--wait=false",
+  ]);
+  return {
+    succeeded: status.conditions[0]?.status === "True",
+    ...Object.fromEntries((status.results ?? []).map(({ name: result, value }) => [result, value])),
+  };
+};
+
+interface RunStatus {
+  conditions: { status: string; message: string }[];
+  results?: { name: string; value: string }[];
+}
+
+/** Status of a run once it has ended, after at most two minutes. */
+const ended = async (kind: string, name: string): Promise<RunStatus> => {
+  for (let tries = 0; tries < 120; tries++) {
+    const { status } = (await kubectl.json(["get", kind, name, "--namespace", team.namespace])) as {
+      status?: RunStatus;
+    };
+    if (status?.conditions[0] !== undefined && status.conditions[0].status !== "Unknown") return status;
+    await new Promise((resume) => setTimeout(resume, 1000));
+  }
+  throw new Error(`${kind} ${name} has not ended`);
+};

@@ -1,0 +1,44 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { containerEngine } from "../../tools/plugins/kind/container-engine";
+import { readToolchain } from "../../stacks/toolchain";
+
+/** Runs a command of the container engine that the factory uses. */
+export const container = (...args: string[]): string => {
+  const { program, env } = containerEngine(readToolchain().bin);
+  return execFileSync(program, args, {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    maxBuffer: 1 << 28,
+    stdio: "pipe",
+  });
+};
+
+const lines = (text: string): string[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .sort();
+
+/** Programs whose environment names that state directory. */
+const processesOf = (state: string): string[] =>
+  readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`SSF_STATE=${state}\0`);
+      } catch {
+        return false;
+      }
+    });
+
+/** Everything on this machine that a factory could leave behind. */
+export const hostInventory = (state: string, cluster: string) => ({
+  containers: lines(container("ps", "--all", "--format", "{{.Names}}")).filter((name) => name.startsWith(cluster)),
+  volumes: lines(container("volume", "ls", "--quiet", "--filter", `label=io.x-k8s.kind.cluster=${cluster}`)),
+  networks: lines(container("network", "ls", "--format", "{{.Name}}")).filter((name) => name.includes(cluster)),
+  mounts: readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(state) || line.includes(cluster)),
+  processes: processesOf(state),
+});
