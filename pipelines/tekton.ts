@@ -105,7 +105,7 @@ export interface PodTemplate {
   enableServiceLinks: false;
   runtimeClassName?: string;
   dnsPolicy?: "None";
-  dnsConfig?: { nameservers: string[] };
+  dnsConfig?: { nameservers: readonly string[] };
 }
 
 /** A run. */
@@ -346,13 +346,15 @@ const podTemplate = (jailed: boolean, runtimeClasses: RuntimeClasses | null): Po
   automountServiceAccountToken: false,
   enableServiceLinks: false,
   ...(runtimeClasses === null ? {} : { runtimeClassName: jailed ? runtimeClasses.jailed : runtimeClasses.networked }),
-  ...(jailed ? { dnsPolicy: "None", dnsConfig: { nameservers: ["127.0.0.1"] } } : {}),
 });
 
 const claim = ({ name, storage }: Workspace): PipelineRun["spec"]["workspaces"][number] => ({
   name,
   volumeClaimTemplate: { spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage } } } },
 });
+
+/** No name server in the jail. Only for a stage of its own: what all stages share, an unjailed one would inherit. */
+const noNames = { dnsPolicy: "None", dnsConfig: { nameservers: ["127.0.0.1"] } } as const;
 
 /** A run of the pipeline that still lacks its parameters; {@link pipelineRun} adds them. */
 export const runTemplateOf = (model: PipelineModel, placement: Placement, settings: RunSettings): PipelineRun => ({
@@ -371,7 +373,10 @@ export const runTemplateOf = (model: PipelineModel, placement: Placement, settin
     taskRunSpecs: model.stages.map((stage) => ({
       pipelineTaskName: stage.name,
       serviceAccountName: stage.name,
-      podTemplate: podTemplate(stage.network === "none", settings.runtimeClasses),
+      podTemplate:
+        stage.network === "none"
+          ? { ...podTemplate(true, settings.runtimeClasses), ...noNames }
+          : podTemplate(false, settings.runtimeClasses),
     })),
     workspaces: model.workspaces.map(claim),
   },

@@ -23,7 +23,7 @@ const taskRunSchema = z.object({
         .array(
           z.object({
             name: z.string(),
-            container: z.string(),
+            container: z.string().optional(),
             terminated: z.object({ exitCode: z.number(), reason: z.string().default("") }).optional(),
           }),
         )
@@ -102,7 +102,7 @@ export const failedStep = (
     const step = status.steps.find(({ terminated }) => terminated !== undefined && terminated.exitCode !== 0);
     if (step === undefined || succeeded(status)?.status !== "False") continue;
     const stage = metadata.labels["tekton.dev/pipelineTask"] ?? metadata.name;
-    return { stage, step: step.name, pod: status.podName, container: step.container };
+    return { stage, step: step.name, pod: status.podName, container: step.container ?? `step-${step.name}` };
   }
   return undefined;
 };

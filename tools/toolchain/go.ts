@@ -1,4 +1,4 @@
-import { chmod, copyFile, cp, mkdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { modules, type ModuleSpec } from "./modules";
@@ -111,7 +111,7 @@ export const goRelease = async (): Promise<string> => {
     });
     await cp((JSON.parse(json) as { Dir: string }).Dir, output, { recursive: true });
     for (const part of ["test", "api", "doc", "misc"]) await rm(join(output, part), { recursive: true, force: true });
-    for (const program of ["bin/go", "bin/gofmt"]) await chmod(join(output, program), 0o755);
+    await run("chmod", ["-R", "u+x", join(output, "bin"), join(output, "pkg/tool")]);
   });
 };
 
