@@ -6,7 +6,7 @@ const good: Host = {
   containerRuntime: undefined,
   goVersion: "1.26.8",
   nodeVersion: "20.20.2",
-  isCacheWarm: false,
+  modulesToCompile: 21,
   cacheDirectory: "/cache",
   freeDiskGigabytes: 60,
   memoryGigabytes: 8,
@@ -17,7 +17,7 @@ const codes = (changes: Partial<Host>) => hostProblems({ ...good, ...changes }).
 it.each<[string, Partial<Host>]>([
   ["root without a container runtime", {}],
   ["a user with one", { isRoot: false, containerRuntime: "podman" }],
-  ["a warm cache on little disk and without Go", { isCacheWarm: true, freeDiskGigabytes: 15, goVersion: undefined }],
+  ["a warm cache on little disk and without Go", { modulesToCompile: 0, freeDiskGigabytes: 15, goVersion: undefined }],
   ["later versions", { goVersion: "2.0.0", nodeVersion: "24.1.0" }],
 ])("takes %s", (_name, changes) => {
   expect(codes(changes)).toEqual([]);
@@ -30,7 +30,7 @@ it.each<[string, Partial<Host>, string]>([
   ["an old Go", { goVersion: "1.25.9" }, "SSF-HOST-003"],
   ["an old Node", { nodeVersion: "20.18.1" }, "SSF-HOST-004"],
   ["a full disk", { freeDiskGigabytes: 44 }, "SSF-HOST-005"],
-  ["a full disk and a warm cache", { isCacheWarm: true, freeDiskGigabytes: 14 }, "SSF-HOST-005"],
+  ["a full disk and a warm cache", { modulesToCompile: 0, freeDiskGigabytes: 14 }, "SSF-HOST-005"],
   ["little memory", { memoryGigabytes: 4 }, "SSF-HOST-006"],
 ])("refuses %s", (_name, changes, code) => {
   expect(codes(changes)).toEqual([code]);

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { FactoryError, type Problem } from "../../components/lib/errors";
 import { run } from "./process";
 import { project } from "./workspace";
-import { isCompiled } from "../toolchain/index";
+import { modulesToCompile } from "../toolchain/index";
 import { cache } from "../toolchain/paths";
 
 /** What the factory needs to know of the machine before it starts to work. */
@@ -18,8 +18,8 @@ export interface Host {
   goVersion: string | undefined;
   /** Version of Node such as `20.19.0`. */
   nodeVersion: string;
-  /** Whether nothing needs to be compiled. */
-  isCacheWarm: boolean;
+  /** Modules of the toolchain that are not in the cache yet. */
+  modulesToCompile: number;
   cacheDirectory: string;
   freeDiskGigabytes: number;
   memoryGigabytes: number;
@@ -30,12 +30,15 @@ const atLeast = (version: string, major: number, minor: number): boolean => {
   return foundMajor > major || (foundMajor === major && foundMinor >= minor);
 };
 
-const diskGigabytes = { cold: 45, warm: 15 };
+/** Space for a cluster, its images and its volumes. */
+const clusterGigabytes = 15;
+/** Space that compiling one module takes at most, while its caches are there. */
+const moduleGigabytes = 1.5;
 const memoryGigabytes = 8;
 
 /** Everything about the machine that keeps the factory from running there, each with what mends it. */
 export const hostProblems = (host: Host): Problem[] => {
-  const disk = host.isCacheWarm ? diskGigabytes.warm : diskGigabytes.cold;
+  const disk = Math.ceil(clusterGigabytes + host.modulesToCompile * moduleGigabytes);
   const rules: [broken: boolean, problem: Problem][] = [
     [
       host.platform !== "linux",
@@ -58,7 +61,7 @@ export const hostProblems = (host: Host): Problem[] => {
       },
     ],
     [
-      !host.isCacheWarm && (host.goVersion === undefined || !atLeast(host.goVersion, 1, 26)),
+      host.modulesToCompile > 0 && (host.goVersion === undefined || !atLeast(host.goVersion, 1, 26)),
       {
         code: "SSF-HOST-003",
         path: "go",
@@ -83,7 +86,7 @@ export const hostProblems = (host: Host): Problem[] => {
         code: "SSF-HOST-005",
         path: host.cacheDirectory,
         given: `${Math.floor(host.freeDiskGigabytes)} GB free`,
-        rule: `${disk} GB must be free while the cache is ${host.isCacheWarm ? "warm" : "cold"}.`,
+        rule: `${disk} GB must be free while ${host.modulesToCompile} modules are still to be compiled.`,
         fix: "Free space there, or set XDG_CACHE_HOME to a directory on a larger file system.",
       },
     ],
@@ -130,7 +133,7 @@ export const inspectHost = async (): Promise<Host> => {
     containerRuntime: docker ? "docker" : podman ? "podman" : undefined,
     goVersion: go,
     nodeVersion: process.versions.node,
-    isCacheWarm: await isCompiled(),
+    modulesToCompile: await modulesToCompile(),
     cacheDirectory: cache,
     freeDiskGigabytes: (disk.bavail * disk.bsize) / 1e9,
     memoryGigabytes: totalmem() / 1e9,

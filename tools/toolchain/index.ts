@@ -219,9 +219,11 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
   );
 };
 
-/** Whether nothing needs to be compiled: every module of this version is in the cache. */
-export const isCompiled = async (): Promise<boolean> =>
-  (await Promise.all(Object.keys(modules).map(async (name) => isStored(name, await moduleKey(name))))).every(Boolean);
+/** How many modules of this version are not in the cache yet. */
+export const modulesToCompile = async (): Promise<number> => {
+  const stored = Object.keys(modules).map(async (name) => isStored(name, await moduleKey(name)));
+  return (await Promise.all(stored)).filter((isThere) => !isThere).length;
+};
 
 /**
  * Builds whatever of the toolchain is not in the cache yet, and writes the lock file. May be interrupted at any time and
