@@ -18,7 +18,16 @@ import { layOutNode } from "./node-image";
 import { Layout, reproducibleTar, type Image } from "./oci";
 import { cache, lockFile, work } from "./paths";
 import { run } from "./run";
-import { digestOf, digestOfTree, isStored, lockCache, removeUnused, stored, workDirectory } from "./store";
+import {
+  digestOf,
+  digestOfTree,
+  isStored,
+  lockCache,
+  removeOthers,
+  removeUnused,
+  stored,
+  workDirectory,
+} from "./store";
 
 /** One step of the build, told when it starts and when it ends. */
 export interface ToolchainEvent {
@@ -255,7 +264,7 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
     kind: ToolchainEvent["kind"],
     name: string,
     isCached: boolean,
-    make: () => Promise<string | void>,
+    make: () => Promise<string | undefined>,
   ) => {
     const index = ++started;
     if (!isCached) onEvent({ name, kind, state: "building", index, total });
@@ -277,7 +286,7 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
 
   const missing = await missingPackages([...buildPackages, ...(dockerAnswers() ? [] : podmanPackages)]);
   await step("package", "Debian packages", missing.length === 0, async () =>
-    missing.length > 0 ? installPackages(missing) : undefined,
+    missing.length > 0 ? installPackages(missing).then(() => undefined) : undefined,
   );
 
   const queue = await Promise.all(
@@ -332,7 +341,8 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
     node: { reference: await readFile(join(nodeDirectory, "name"), "utf8"), archive: join(nodeDirectory, "node.tar") },
   };
   await writeFile(lockFile, `${JSON.stringify(lock, undefined, 2)}\n`);
-  if (process.env.SSF_KEEP_GO_CACHES === undefined) await dropGoCaches();
+  await dropGoCaches();
   await removeUnused(30);
+  for (const name of ["images", "node", "programs"]) await removeOthers(name, outputs[name] ?? "");
   return lock;
 };

@@ -60,9 +60,10 @@ export class Layout {
     const digest = await sha256(file);
     const blob = join(this.directory, "blobs/sha256", digest);
     await mkdir(dirname(blob), { recursive: true });
-    await link(file, blob).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code === "EXDEV") await copyFile(file, blob);
-      else if (error.code !== "EEXIST") throw error;
+    await link(file, blob).catch(async (error: unknown) => {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === "EXDEV") await copyFile(file, blob);
+      else if (code !== "EEXIST") throw error;
     });
     return { mediaType, digest: `sha256:${digest}`, size: (await stat(blob)).size };
   }

@@ -91,3 +91,10 @@ export const removeUnused = async (days: number): Promise<void> => {
     if ((await stat(path)).mtimeMs < oldest) await rm(path, { recursive: true, force: true });
   }
 };
+
+/** Removes all outputs of that name but the given one; for what is large and quickly made again. */
+export const removeOthers = async (name: string, output: string): Promise<void> => {
+  const ofName = new RegExp(`^${name}-[0-9a-f]{16}$`);
+  for (const entry of await readdir(store))
+    if (ofName.test(entry) && join(store, entry) !== output) await rm(join(store, entry), { recursive: true });
+};
