@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { request } from "node:https";
+import { Agent, request } from "node:https";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 
@@ -69,6 +69,8 @@ const sha256 = (content: Buffer): string => `sha256:${createHash("sha256").updat
 /** A client that connects to a local port, and checks the certificate for the registry's real name. */
 export const openRegistry = (access: RegistryAccess): Registry => {
   const [hostname = ""] = access.host.split(":");
+  // One connection for all requests: a forwarded port may drop a connection that opens while another one closes.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername: hostname, ca: access.caPem });
   const get = (path: string): Promise<{ status: number; body: Buffer }> =>
     new Promise((resolve, reject) => {
       const fail = (reason: string) => reject(unreadable(`https://${access.host}${path}`, reason));
@@ -76,9 +78,7 @@ export const openRegistry = (access: RegistryAccess): Registry => {
         {
           host: "127.0.0.1",
           port: access.localPort,
-          servername: hostname,
-          ca: access.caPem,
-          agent: false,
+          agent,
           path,
           auth: `${access.username}:${access.password}`,
           headers: { host: access.host, accept: manifestTypes },
