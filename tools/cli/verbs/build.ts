@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { z } from "zod";
 import { FactoryError } from "../../../components/lib/errors";
 import { pipelineRun, type PipelineRun as RunTemplate } from "../../../pipelines";
 import type { StackOutputs } from "../../../stacks/outputs";
@@ -123,6 +124,29 @@ const patiently = async <T>(ask: () => Promise<T>, tries = 5): Promise<T> => {
   }
 };
 
+const claimList = z.object({
+  items: z.array(
+    z.object({
+      metadata: z.object({ name: z.string(), ownerReferences: z.array(z.object({ name: z.string() })).default([]) }),
+    }),
+  ),
+});
+
+/** Removes the workspaces of a run that has ended: nobody reads them any more, and they count in the team's quota. */
+const removeVolumes = async (kubectl: Kubectl, namespace: string, run: string): Promise<void> => {
+  const where = `--namespace=${namespace}`;
+  const { items } = claimList.parse(await kubectl.json(["get", "persistentvolumeclaims", where]));
+  const ours = items.filter(({ metadata }) => metadata.ownerReferences.some(({ name }) => name === run));
+  if (ours.length > 0)
+    await kubectl.text([
+      "delete",
+      "persistentvolumeclaims",
+      where,
+      "--wait=false",
+      ...ours.map((claim) => claim.metadata.name),
+    ]);
+};
+
 interface Finished {
   image: string;
   stages: { name: string; seconds: number }[];
@@ -154,6 +178,7 @@ const watch = async (
       if (state === "succeeded" || state === "failed") say(`stage ${name}: ${state} (${duration(milliseconds)})`);
     }
     const outcome = runState(pipelineRunSchema.parse(one));
+    if (outcome.state !== "running" && outcome.state !== "signing") await removeVolumes(kubectl, namespace, run);
     if (outcome.state === "signed")
       return { image: outcome.image, stages: states.map((s) => ({ name: s.name, seconds: s.milliseconds / 1000 })) };
     if (outcome.state === "failed" || outcome.state === "unsigned")
