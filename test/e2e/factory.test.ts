@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { definitionSigner, signDefinition, type PipelineModel, type Stage } from "../../pipelines";
 import { stageTask } from "../../pipelines/tekton";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
-import { stackOutputs } from "../../tools/cli/pulumi";
+import { readyStack, stackOutputs, update } from "../../tools/cli/pulumi";
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
@@ -257,6 +257,42 @@ describe("the cluster", () => {
   });
 
   const server = (): string => /server: (\S+)/.exec(shared.kubeconfig)?.[1] ?? "";
+});
+
+describe("a cluster that the program did not make", () => {
+  const existing = (kubeconfig: string) => {
+    const file = join(mkdtempSync(join(tmpdir(), "ssf-e2e-")), "kubeconfig");
+    writeFileSync(file, kubeconfig, { mode: 0o600 });
+    const settings = [`e2e-existing:kubeconfig=${file}`, "e2e-existing:jail=network-policy"];
+    return openWorkspace({ stacks: "e2e-existing,unused-factory,unused-team", config: settings }, { SSF_STATE: state });
+  };
+  const bringUp = async (workspace: Workspace, operation: "up" | "destroy" = "up") => {
+    const [stack] = workspace.stacks;
+    if (stack === undefined) throw new Error("a workspace has stacks");
+    return update(workspace, await readyStack(workspace, stack), { operation, onProgress: () => undefined });
+  };
+
+  test(
+    "is taken by its kubeconfig, and left as it was",
+    async () => {
+      const workspace = existing(shared.kubeconfig);
+      await bringUp(workspace);
+      const outputs = await outputsOf(workspace, "cluster", "e2e-existing");
+      expect(outputs).toMatchObject({ clusterIdentifier: shared.clusterIdentifier, runtimeClasses: null });
+      await bringUp(workspace, "destroy");
+      expect(await kubectl.text(["get", "namespaces"])).toContain("ssf-registry");
+    },
+    3 * minutes,
+  );
+
+  test(
+    "is refused when it does not answer",
+    async () => {
+      const unreachable = shared.kubeconfig.replace(/server: \S+/, "server: https://127.0.0.1:9");
+      await expect(bringUp(existing(unreachable))).rejects.toThrow(/SSF-CLUSTER-001/);
+    },
+    2 * minutes,
+  );
 });
 
 const apply = (object: object): Promise<string> => kubectl.text(["create", "--filename=-"], JSON.stringify(object));

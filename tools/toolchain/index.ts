@@ -315,7 +315,7 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
     );
 
   const recipe = await digestOfTree(__dirname);
-  const key = digestOf(recipe, JSON.stringify(outputs));
+  const key = digestOf(recipe, JSON.stringify(Object.entries(outputs).sort()));
   await step("image", "images", isStored("images", key), () => buildImages(outputs, key));
   const imageDirectory = outputs.images ?? "";
   const list = JSON.parse(await readFile(join(imageDirectory, "images.json"), "utf8")) as ToolchainLock["images"];
