@@ -114,7 +114,7 @@ describe("a program", () => {
       const changed = await tamper(image);
       const tampered = await factory("verify", changed);
       expect(tampered.code).toBe(1);
-      expect(tampered.stdout).toContain("subject");
+      expect(tampered.stdout).toContain("FAILED about this image");
       expect((await factory("verify", image)).code).toBe(0);
     },
     10 * minutes,
