@@ -103,7 +103,7 @@ describe("a statement that the factory signed, but that says something else", ()
     ],
     [
       "a foreign image",
-      (s) => dependenciesOf(s).push({ uri: "oci://docker.io/evil", digest: { sha256: "0".repeat(64) } }),
+      (s) => dependenciesOf(s).push({ uri: "oci://images.test/evil", digest: { sha256: "0".repeat(64) } }),
       [title.images],
     ],
     ["an inline pipeline", (s) => (runSpecOf(s).pipelineSpec = { tasks: [] }), [title.run]],
