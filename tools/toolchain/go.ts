@@ -101,11 +101,15 @@ export const buildModule = async (name: string): Promise<string> =>
     await rm(source, { recursive: true });
   });
 
+const goReleaseVersion = `v0.0.1-go${goVersion}.linux-${goArchitecture}`;
+
+/** Content key of the pinned Go release. */
+export const goReleaseKey = digestOf(goReleaseVersion);
+
 /** Directory of the pinned Go release, as the module registry serves it, verified by the checksum database. */
 export const goRelease = async (): Promise<string> => {
-  const version = `v0.0.1-go${goVersion}.linux-${goArchitecture}`;
-  return stored("go-release", digestOf(version), async (output) => {
-    const json = await run("go", ["mod", "download", "-json", `golang.org/toolchain@${version}`], {
+  return stored("go-release", goReleaseKey, async (output) => {
+    const json = await run("go", ["mod", "download", "-json", `golang.org/toolchain@${goReleaseVersion}`], {
       cwd: cache,
       env: { ...goEnvironment(), GOFLAGS: "-modcacherw" },
     });

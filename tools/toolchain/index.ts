@@ -8,7 +8,7 @@ import {
   goArchitecture,
   goBuilders,
   goRelease,
-  goVersion,
+  goReleaseKey,
   moduleKey,
   moduleVersion,
 } from "./go";
@@ -299,12 +299,7 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
     }
   };
   await Promise.all(Array.from({ length: goBuilders }, builder));
-  await step(
-    "module",
-    "go-release",
-    isStored("go-release", digestOf(`v0.0.1-go${goVersion}.linux-${goArchitecture}`)),
-    goRelease,
-  );
+  await step("module", "go-release", isStored("go-release", goReleaseKey), goRelease);
   await step("module", "pause", isStored("pause", digestOf(await moduleKey("kubernetes"), "pause")), () =>
     buildPause(outputs.kubernetes ?? ""),
   );
