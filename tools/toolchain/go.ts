@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { modules, type ModuleSpec } from "./modules";
 import { cache, goCaches, repository } from "./paths";
-import { run } from "./run";
+import { run } from "../process";
 import { digestOf, digestOfTree, stored, workDirectory } from "./store";
 
 /** The Go release that builds everything and that the Go build stage runs, with its patch version. */

@@ -1,5 +1,6 @@
 import { cp, link, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { IMAGE_HOST } from "../../components/lib/images";
 import { dockerAnswers } from "../plugins/kind/container-engine";
 import { buildRootfs, installPackages, missingPackages, rootfsKey } from "./debian";
 import {
@@ -17,7 +18,7 @@ import { modules } from "./modules";
 import { layOutNode } from "./node-image";
 import { Layout, reproducibleTar, type Image } from "./oci";
 import { cache, lockFile, work } from "./paths";
-import { run } from "./run";
+import { run } from "../process";
 import {
   digestOf,
   digestOfTree,
@@ -58,9 +59,6 @@ export interface ToolchainLock {
   /** The image of a kind node: its name in the container engine, and the archive to load it from. */
   node: { reference: string; archive: string };
 }
-
-/** Registry part of the names of the factory's own images; there is no such host, nodes have them all. */
-const imageHost = "ssf.local";
 
 /** Debian packages that the builds need. */
 const buildPackages = [
@@ -127,8 +125,8 @@ const buildImages = async (outputs: Record<string, string>, key: string): Promis
     for (const [name, spec] of Object.entries(images)) {
       const image = await addToLayout(layout, name, spec, outputs);
       const version = await imageVersion(spec);
-      const reference = `${imageHost}/${name}@${image.manifest.digest}`;
-      named.push({ names: [reference, ...(spec.named ? [`${imageHost}/${name}:${version}`] : [])], image });
+      const reference = `${IMAGE_HOST}/${name}@${image.manifest.digest}`;
+      named.push({ names: [reference, ...(spec.named ? [`${IMAGE_HOST}/${name}:${version}`] : [])], image });
       list[name] = { reference, version };
     }
     await layout.pack(join(output, "images.tar"), named);
