@@ -5,7 +5,8 @@ import { stringify } from "yaml";
 
 import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
-import { podSecurity, selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
@@ -59,15 +60,9 @@ export class Registry extends pulumi.ComponentResource {
 
   constructor(name: string, args: RegistryArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Registry", name, args, opts);
-    const child = { parent: this, customTimeouts: timeouts.plain };
     const labels = standardLabels(NAME);
 
-    const namespace = new k8s.core.v1.Namespace(
-      `${name}-ns`,
-      { metadata: { name: NAMESPACE, labels: { ...labels, ...podSecurity("restricted") } } },
-      child,
-    );
-    const inNamespace = { ...child, dependsOn: [namespace], deletedWith: namespace };
+    const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
 
     const password = (user: string): random.RandomPassword =>
       new random.RandomPassword(`${name}-password-${user}`, { length: 40, special: false }, { parent: this });

@@ -1,10 +1,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
-import { podSecurity, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { requireDnsLabel } from "./lib/names";
 import { dockerConfig } from "./lib/registry-config";
-import { timeouts } from "./lib/timeouts";
 
 /** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
 export const MAXIMUM_TEAM_NAME = 40;
@@ -108,14 +108,8 @@ export class Team extends pulumi.ComponentResource {
     super("secure-software-factory:index:Team", name, args, opts);
     const namespace = teamNamespace(requireDnsLabel("team", args.team, MAXIMUM_TEAM_NAME));
     const labels = { ...standardLabels("team"), [TEAM_LABEL]: args.team };
-    const child = { parent: this, customTimeouts: timeouts.plain };
 
-    const ns = new k8s.core.v1.Namespace(
-      `${name}-ns`,
-      { metadata: { name: namespace, labels: { ...labels, ...podSecurity("restricted") } } },
-      child,
-    );
-    const inNamespace = { ...child, dependsOn: [ns], deletedWith: ns };
+    const { namespace: ns, inNamespace } = openNamespace(name, this, { name: namespace, labels, level: "restricted" });
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
     const { cpu, memory, storage, pods } = args.quota;
