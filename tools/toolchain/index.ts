@@ -1,5 +1,6 @@
 import { cp, link, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { FactoryError } from "../../components/lib/errors";
 import { IMAGE_HOST } from "../../components/lib/images";
 import { dockerAnswers } from "../plugins/kind/container-engine";
 import { buildRootfs, installPackages, missingPackages, rootfsKey } from "./debian";
@@ -236,7 +237,7 @@ export const modulesToCompile = async (): Promise<number> => {
  * Builds whatever of the toolchain is not in the cache yet, and writes the lock file. May be interrupted at any time and
  * run again: finished steps are kept, unfinished ones start anew.
  *
- * @throws FactoryError with a failed program's own last lines
+ * @throws FactoryError with a failed program's own last lines; `SSF-HOST-011` when the disk is full
  */
 export const buildToolchain = async ({
   onEvent,
@@ -248,10 +249,23 @@ export const buildToolchain = async ({
   try {
     await rm(work, { recursive: true, force: true });
     return await buildMissing(onEvent);
+  } catch (error) {
+    throw isDiskFull(error) ? diskFull(String(error)) : error;
   } finally {
     await release();
   }
 };
+
+const isDiskFull = (error: unknown): boolean => /ENOSPC|no space left on device/i.test(String(error));
+
+const diskFull = (given: string): FactoryError =>
+  new FactoryError({
+    code: "SSF-HOST-011",
+    path: cache,
+    given,
+    rule: "A build from an empty cache needs up to 45 GB on this file system for a while, and keeps 12 GB.",
+    fix: "Free some space, or set XDG_CACHE_HOME to a larger disk; then run the command again: finished steps are kept.",
+  });
 
 const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<ToolchainLock> => {
   const outputs: Record<string, string> = {};
