@@ -52,6 +52,14 @@ export interface TeamPipelineArgs {
   timeout?: string;
 }
 
+/** What {@link teamPipeline} needs. */
+export interface SignedTeamPipelineArgs extends TeamPipelineArgs {
+  /** Signs every definition. */
+  signer: DefinitionSigner;
+  /** Keys, as SPKI PEM, that signed definitions before and still verify: of teams that were not brought up since. @default none */
+  formerKeys?: readonly string[];
+}
+
 /** One stage, as whoever makes its service account or verifies its run needs it. */
 export interface StageSummary {
   /** Name of the stage, and of its task in the Pipeline. */
@@ -218,12 +226,15 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
  *   signer: definitionSigner(privateKeyPem),
  * });
  */
-export const teamPipeline = (args: TeamPipelineArgs & { signer: DefinitionSigner }): SignedTeamPipeline => {
+export const teamPipeline = (args: SignedTeamPipelineArgs): SignedTeamPipeline => {
   const unsigned = unsignedTeamPipeline(args);
   return {
     ...unsigned,
     tasks: unsigned.tasks.map((task) => signDefinition(task, args.signer)),
     pipeline: signDefinition(unsigned.pipeline, args.signer),
-    verificationPolicy: verificationPolicyOf(args, args.signer.publicKeyPem),
+    verificationPolicy: verificationPolicyOf(args, [
+      { name: "current", publicKeyPem: args.signer.publicKeyPem },
+      ...(args.formerKeys ?? []).map((publicKeyPem, index) => ({ name: `former-${index + 1}`, publicKeyPem })),
+    ]),
   };
 };

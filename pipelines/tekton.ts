@@ -145,6 +145,14 @@ export interface VerificationPolicy {
   };
 }
 
+/** A key whose signatures Tekton accepts on definitions. */
+export interface DefinitionAuthority {
+  /** Lower-case words joined by `-`; Tekton names it when it refuses. */
+  name: string;
+  /** The key, as SPKI PEM. */
+  publicKeyPem: string;
+}
+
 /** Names of the node's runtime classes, one without a network and one with. */
 export interface RuntimeClasses {
   jailed: string;
@@ -426,7 +434,10 @@ export const pipelineRun = (
  * The policy of a team's namespace: what Tekton takes from there must carry a signature of this key.
  * What comes from anywhere else matches no policy, which Tekton's setting `fail` refuses.
  */
-export const verificationPolicyOf = (placement: Placement, publicKeyPem: string): VerificationPolicy => ({
+export const verificationPolicyOf = (
+  placement: Placement,
+  authorities: readonly DefinitionAuthority[],
+): VerificationPolicy => ({
   apiVersion: "tekton.dev/v1alpha1",
   kind: "VerificationPolicy",
   metadata: { name: "definitions", namespace: placement.namespace, labels: labels(placement) },
@@ -437,6 +448,9 @@ export const verificationPolicyOf = (placement: Placement, publicKeyPem: string)
         pattern: `^/apis/tekton[.]dev/v1/namespaces/${placement.namespace}/(task|pipeline)/[a-z0-9.-]+@[0-9a-f-]+$`,
       },
     ],
-    authorities: [{ name: "factory", key: { data: publicKeyPem, hashAlgorithm: "sha256" } }],
+    authorities: authorities.map(({ name, publicKeyPem }) => ({
+      name,
+      key: { data: publicKeyPem, hashAlgorithm: "sha256" },
+    })),
   },
 });

@@ -127,7 +127,34 @@ const factorySchema = z
           "2",
         ),
       ),
+    definitionsOldestKeyEpoch: z
+      .int()
+      .min(1)
+      .optional()
+      .meta(
+        facts(
+          "Oldest of those keys whose signatures still hold. Without it the key before the newest still verifies, until every team was brought up again.",
+          "It must be a whole number from 1 to definitionsKeyEpoch.",
+          "2",
+        ),
+      ),
+    definitionsKeyFile: path
+      .optional()
+      .meta(
+        facts(
+          "PEM file (PKCS #8) with the Ed25519 or ECDSA P-256 key that signs definitions, in place of a key that the stack makes.",
+          PATH_RULE,
+          "/run/keys/definitions.pem",
+        ),
+      ),
+    definitionsFormerKeysFile: path
+      .optional()
+      .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
   })
+  .refine(
+    ({ definitionsKeyEpoch, definitionsOldestKeyEpoch = 1 }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch,
+    { path: ["definitionsOldestKeyEpoch"] },
+  )
   .refine((config) => inRange(config.registryClusterIp, config.serviceCidr), { path: ["registryClusterIp"] });
 
 const teamSchema = z.strictObject({

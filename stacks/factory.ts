@@ -9,8 +9,8 @@ import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
-import { ed25519KeyPair } from "../pipelines";
 import type { FactoryConfig } from "./config";
+import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { image, readToolchain, source, type Toolchain } from "./toolchain";
@@ -112,10 +112,6 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     );
   }
 
-  const epoch = config.definitionsKeyEpoch;
-  const definitionsSeed = new random.RandomBytes("definitions-key", { length: 32, keepers: { epoch: String(epoch) } });
-  const definitions = pulumi.secret(definitionsSeed.base64).apply(ed25519KeyPair);
-
   return {
     schema: SCHEMA,
     kubeconfig: pulumi.secret(cluster.kubeconfig),
@@ -133,11 +129,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       chains: { username: "chains", password: registry.chainsPassword },
     }),
     provenance: { builderId: chains.builderId, publicKeyPem: chains.publicKeyPem },
-    definitions: {
-      publicKeyPem: pulumi.unsecret(definitions.publicKeyPem),
-      privateKeyPem: pulumi.secret(definitions.privateKeyPem),
-      keyEpoch: epoch,
-    },
+    definitions: definitionKeys(config),
     forge: {
       url: forge.url,
       namespace: forge.namespace,

@@ -36,7 +36,7 @@ const outputSchemas = {
     registry,
     registryCredentials: z.object({ publisher: login, reader: login, chains: login }),
     provenance,
-    definitions: z.object({ publicKeyPem: text, privateKeyPem: text, keyEpoch: z.int() }),
+    definitions: z.object({ publicKeyPem: text, privateKeyPem: text, formerPublicKeysPem: z.array(text) }),
     forge,
     stageImages: z.record(z.string(), text),
   }),

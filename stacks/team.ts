@@ -28,6 +28,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
     runtimeClasses: factory.runtimeClasses,
     signer: definitionSigner(factory.definitions.privateKeyPem),
+    formerKeys: factory.definitions.formerPublicKeysPem,
   });
 
   const login = ({ username, password }: { username: string; password: string }) => ({

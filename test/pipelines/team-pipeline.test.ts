@@ -181,10 +181,14 @@ describe("the policy", () => {
   const { spec } = generated.verificationPolicy;
   const pattern = new RegExp(spec.resources[0]?.pattern ?? "");
 
-  test("enforces the factory's key", () => {
+  test("enforces the factory's key, and those of before that still hold", () => {
     expect(spec.mode).toBe("enforce");
-    expect(spec.authorities).toEqual([
-      { name: "factory", key: { data: testKeys.publicKeyPem, hashAlgorithm: "sha256" } },
+    const authority = (name: string, data: string) => ({ name, key: { data, hashAlgorithm: "sha256" } });
+    expect(spec.authorities).toEqual([authority("current", testKeys.publicKeyPem)]);
+    const rotated = teamPipeline({ ...teamArgs(), signer: testSigner, formerKeys: ["FORMER"] });
+    expect(rotated.verificationPolicy.spec.authorities).toEqual([
+      authority("current", testKeys.publicKeyPem),
+      authority("former-1", "FORMER"),
     ]);
   });
 

@@ -36,7 +36,7 @@ const factoryOutputs = {
     chains: { username: "chains", password: "c" },
   },
   provenance: { builderId: "https://b.example", publicKeyPem: "PUBLIC" },
-  definitions: { ...keys, keyEpoch: 1 },
+  definitions: { ...keys, formerPublicKeysPem: [] },
   forge: {
     url: "https://forge.example",
     namespace: "ssf-forge",

@@ -201,7 +201,7 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
     "programs",
     digestOf(
       ...published,
-      ...["provider-kubernetes", ...programs].map((name) => outputs[name] ?? ""),
+      ...["provider-kubernetes", "tekton", ...programs].map((name) => outputs[name] ?? ""),
       JSON.stringify(pluginLaunchers),
     ),
     async (output) => {
@@ -210,6 +210,7 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
       for (const name of programs)
         for (const program of Object.keys(modules[name]?.programs ?? {}))
           await symlink(join(outputs[name] ?? "", "bin", program), join(bin, program));
+      await symlink(join(outputs.tekton ?? "", "bin/tekton-definitions"), join(bin, "tekton-definitions"));
       for (const [launcher, entry] of Object.entries(pluginLaunchers))
         await writeFile(join(bin, launcher), `#!/bin/sh\nexec node "$(node -p 'require.resolve("${entry}")')" "$@"\n`, {
           mode: 0o755,
