@@ -1,6 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
+import { type RunnablePipeline, teamRuns } from "../policies/admission";
+import { enforce } from "./lib/admission-policy";
 import { podSecurity, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { requireDnsLabel } from "./lib/names";
 import { dockerConfig } from "./lib/registry-config";
@@ -76,6 +78,8 @@ export interface TeamArgs {
   accounts: TeamAccount[];
   /** Signed definitions and the policy that verifies them. */
   definitions: TeamDefinition[];
+  /** Pipelines among them; a run is admitted when it is a run of one of these. */
+  pipelines: RunnablePipeline[];
   /** Registry host and port, as in an image reference. */
   registryHost: string;
   /** Login of the stage that publishes. */
@@ -115,6 +119,7 @@ export class Team extends pulumi.ComponentResource {
       { metadata: { name: namespace, labels: { ...labels, ...podSecurity("restricted") } } },
       child,
     );
+    const admission = enforce(`${name}-runs`, teamRuns(namespace, args.pipelines), this);
     const inNamespace = { ...child, dependsOn: [ns], deletedWith: ns };
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
@@ -260,7 +265,7 @@ export class Team extends pulumi.ComponentResource {
           metadata: definition.metadata,
           spec: definition.spec,
         },
-        { ...inNamespace, dependsOn: [ns, deny, ...accounts, ...files] },
+        { ...inNamespace, dependsOn: [ns, deny, admission, ...accounts, ...files] },
       );
     }
 

@@ -69,7 +69,7 @@ export const runtimeClasses = (stack: Identities, names: readonly string[]): Adm
       admits: `!(variables.name in ${JSON.stringify(names)}) || ${isOneOf(stack)}`,
       given: `"'" + variables.name + "' by " + ${userName}`,
       rule: "Only who brings up the stacks changes the runtime classes of the factory.",
-      fix: "Change the stack of kind cluster, or name the identity in stackIdentities.",
+      fix: "Change the stack of kind cluster, or name the identity in stackUsers or stackGroups.",
     },
   ],
 });

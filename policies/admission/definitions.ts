@@ -24,7 +24,7 @@ export const definitions = (stack: Identities): AdmissionRule => ({
       admits: `${isOneOf(stack)} || (${removal})`,
       given: userName,
       rule: "Only who brings up the stacks changes definitions.",
-      fix: "Change the team's stack, or name the identity in stackIdentities.",
+      fix: "Change the team's stack, or name the identity in stackUsers or stackGroups.",
     },
   ],
 });
@@ -101,7 +101,7 @@ export const teamNamespaces = (stack: Identities): AdmissionRule => ({
       ].join(" || "),
       given: `request.operation + " of '" + request.name + "' by '" + request.userInfo.username + "'"`,
       rule: "Only who brings up the stacks makes, removes or relabels the namespace of a team.",
-      fix: "Change the team's stack, or name the identity in stackIdentities.",
+      fix: "Change the team's stack, or name the identity in stackUsers or stackGroups.",
     },
   ],
 });

@@ -32,3 +32,6 @@ export const isOneOf = ({ users: names, groups }: Identities): Cel =>
 
 /** Who asks, as the message shows it. */
 export const userName: Cel = `"'" + request.userInfo.username + "'"`;
+
+/** Account of a run that names none, by Tekton's defaults; there is no such account, so that the run makes no pod. */
+export const UNASSIGNED_ACCOUNT = "unassigned";

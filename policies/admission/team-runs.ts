@@ -1,6 +1,6 @@
 import type { RunParam } from "../../pipelines/model";
 import type { PipelineRun } from "../../pipelines/tekton";
-import { isUser, users } from "./identities";
+import { isUser, UNASSIGNED_ACCOUNT, users } from "./identities";
 import { literal, text, texts, type AdmissionRule, type Cel, type Validation } from "./rule";
 
 /** A pipeline of a team, as far as its runs are concerned. */
@@ -12,9 +12,6 @@ export interface RunnablePipeline {
   /** What a run gives. */
   params: readonly RunParam[];
 }
-
-/** Account that Tekton's defaults write into a run that names none; there is no such account. */
-const NO_ACCOUNT = "unassigned";
 
 /** Who started a run, as the parts of the factory note it. */
 const TRIGGER = "secure-software-factory.dev/trigger";
@@ -92,7 +89,7 @@ export const teamRuns = (namespace: string, pipelines: readonly RunnablePipeline
           `variables.spec.taskRunTemplate.all(key, key in ["podTemplate", "serviceAccountName"])`,
           `"podTemplate" in variables.spec.taskRunTemplate`,
           `variables.spec.taskRunTemplate.podTemplate == variables.template.taskRunTemplate.podTemplate`,
-          `(!("serviceAccountName" in variables.spec.taskRunTemplate) || variables.spec.taskRunTemplate.serviceAccountName == ${text(NO_ACCOUNT)})`,
+          `(!("serviceAccountName" in variables.spec.taskRunTemplate) || variables.spec.taskRunTemplate.serviceAccountName == ${text(UNASSIGNED_ACCOUNT)})`,
         ].join(" && "),
       ),
       given: `"differs from the template of pipeline '" + variables.pipeline + "'"`,
