@@ -131,13 +131,7 @@ const factorySchema = z
       ),
     stackGroups: names
       .default("kubeadm:cluster-admins,system:masters")
-      .meta(
-        facts(
-          "Groups whose members bring the stacks up.",
-          NAMES_RULE,
-          "kubeadm:cluster-admins,system:masters",
-        ),
-      ),
+      .meta(facts("Groups whose members bring the stacks up.", NAMES_RULE, "kubeadm:cluster-admins,system:masters")),
     definitionsKeyEpoch: z
       .int()
       .min(1)

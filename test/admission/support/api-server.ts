@@ -110,8 +110,10 @@ const kubeconfig = (directory: string, port: number): string =>
     contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
   });
 
-const contentType = (method: string): string =>
-  method === "PATCH" ? "application/merge-patch+json" : "application/json";
+const contentType = (method: string, body: object): string => {
+  if (method !== "PATCH") return "application/json";
+  return Array.isArray(body) ? "application/json-patch+json" : "application/merge-patch+json";
+};
 
 const answerOf = (status: number, text: string): Answer => {
   try {
@@ -187,7 +189,7 @@ export const startApiServer = async (): Promise<ApiServer> => {
       new Promise((done, fail) => {
         const headers = {
           Accept: "application/json",
-          ...(body === undefined ? {} : { "Content-Type": contentType(method) }),
+          ...(body === undefined ? {} : { "Content-Type": contentType(method, body) }),
           ...(as === undefined ? {} : { "Impersonate-User": as.user, "Impersonate-Group": [...(as.groups ?? [])] }),
         };
         const request = httpsRequest({ ...tls, method, path, headers }, (response) => {
