@@ -109,14 +109,14 @@ const objectsOf = (resources: readonly Rendered[]): KubernetesObject[] =>
     .filter(({ kind }) => isMade(kind))
     .sort((a, b) => Object.keys(plurals).indexOf(a.kind) - Object.keys(plurals).indexOf(b.kind));
 
-const isMadeIt = ({ status }: Answer): boolean => status === 200 || status === 201;
+const isDone = ({ status }: Answer): boolean => status === 200 || status === 201;
 
 /** An API server with Tekton's kinds, the factory's rules, and a team. */
 export const startWorld = async (): Promise<ApiServer> => {
   const server = await startApiServer();
   const make = async (object: object, as?: Requester): Promise<void> => {
     const answer = await server.ask("POST", collectionOf(object as KubernetesObject), object, as);
-    if (!isMadeIt(answer)) throw new Error(`${JSON.stringify(object)}: ${answer.status} ${answer.message}`);
+    if (!isDone(answer)) throw new Error(`${JSON.stringify(object)}: ${answer.status} ${answer.message}`);
   };
   const clusterAdmin = (name: string, group: string) => ({
     apiVersion: "rbac.authorization.k8s.io/v1",
@@ -141,14 +141,16 @@ export const startWorld = async (): Promise<ApiServer> => {
     for (const crd of crds()) await make(crd);
     await make(clusterAdmin("everything", EVERYTHING));
     await make(clusterAdmin("stack", "kubeadm:cluster-admins"));
-    for (const name of ["jailed", "networked", "foreign"]) await make(runtimeClass(name), as.stack);
+    for (const name of ["jailed", "networked", "foreign"]) await make(runtimeClass(name));
+    for (const who of [as.stack, as.operator])
+      await server.askUntil(isDone, "GET", "/apis/node.k8s.io/v1/runtimeclasses", undefined, who);
     for (const object of objectsOf((await render(admission)).resources)) await make(object, as.stack);
     await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: otherSpace } }, as.operator);
     await make(account(otherSpace), as.operator);
 
     const tenant = objectsOf((await render(team)).resources);
     const served = "/apis/tekton.dev/v1/pipelineruns";
-    await server.askUntil(isMadeIt, "GET", served);
+    await server.askUntil(isDone, "GET", served);
     for (const object of tenant) await make(object, as.stack);
     const refused = ({ message }: Answer) => message.includes("SSF-ADMISSION-");
     const task = `/apis/tekton.dev/v1/namespaces/${teamSpace}/tasks?dryRun=All`;
