@@ -71,7 +71,7 @@ export const literal = (value: unknown): Cel => {
 
 /** What a person reads when the request breaks the condition; one line, as Kubernetes demands. */
 export const messageOf = ({ code, path, given, rule, fix }: Validation): Cel =>
-  `${text(`${code} ${path}: `)} + ${given} + ${text(`; rule: ${rule} fix: ${fix}`)}`;
+  `${text(`${code} ${path}: `)} + (${given}) + ${text(`; rule: ${rule} fix: ${fix}`)}`;
 
 /** The same where the value cannot be shown. */
 export const plainMessageOf = ({ code, path, rule, fix }: Validation): string =>

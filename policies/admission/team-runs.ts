@@ -212,7 +212,7 @@ const paramValidations = ({ name: pipeline, params }: RunnablePipeline): Validat
         code: "SSF-ADMISSION-081",
         path: `spec.params.${name}`,
         admits: ofPipeline(fallback === undefined ? `size(${mine}) > 0 && ${matches}` : matches),
-        given: `(size(${mine}) == 0 ? "nothing" : ${mine}.map(p, "'" + string(p.value) + "'").join(", "))`,
+        given: `size(${mine}) == 0 ? "nothing" : ${mine}.map(p, type(p.value) == string ? "'" + string(p.value) + "'" : "no text").join(", ")`,
         rule: `The whole value is text that matches ${pattern}`,
         fix: `Give ${description}`,
       };

@@ -41,7 +41,7 @@ export const accessCases = (running: string): Case[] => {
     ],
   };
   const elsewhere = inNamespace("v1", otherSpace, `pods/plain`);
-  const resize = { op: "add", path: "/spec/containers/0/resources", value: { requests: { cpu: "20m" } } };
+  const resize = { op: "replace", path: "/spec/containers/0/resources/requests/cpu", value: "20m" };
   return [
     {
       attempt: "an ephemeral container",

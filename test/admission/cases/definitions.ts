@@ -22,6 +22,7 @@ export const definitionCases = (request: string): Case[] => {
     metadata: { name: "step", namespace },
     spec: { image: "example.test/x", script: "true" },
   });
+  const answer = (data: string) => ({ status: { data, source: { uri: "x" }, refSource: { uri: "x" } } });
   const relabel = (labels: object) => ({ metadata: { labels } });
   return [
     ...(
@@ -82,8 +83,8 @@ export const definitionCases = (request: string): Case[] => {
     {
       attempt: "an answer to Tekton's question",
       code: "052",
-      bad: patch(`${requests}/${request}/status`, { status: { data: "ZXZpbA==" } }, as.operator),
-      good: patch(`${requests}/${request}/status`, { status: { data: "Z29vZA==" } }, as.resolvers),
+      bad: patch(`${requests}/${request}/status`, answer("ZXZpbA=="), as.operator),
+      good: patch(`${requests}/${request}/status`, answer("Z29vZA=="), as.resolvers),
     },
     {
       attempt: "a team's namespace without its label",

@@ -8,6 +8,7 @@ const pods = inNamespace("v1", teamSpace, "pods");
 const container = (more: object = {}) => ({
   name: "main",
   image,
+  resources: { requests: { cpu: "10m" } },
   securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
   ...more,
 });

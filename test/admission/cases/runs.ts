@@ -1,5 +1,5 @@
 import { pipelineRun, type PipelineRun } from "../../../pipelines";
-import { as, pipeline, teamSpace } from "../support/world";
+import { as, bareSpace, pipeline, teamSpace } from "../support/world";
 import { type Case, create, inNamespace, patch, type Request } from "./case";
 
 const runs = inNamespace("tekton.dev/v1", teamSpace, "pipelineruns");
@@ -64,31 +64,47 @@ const withWorkspace = (workspace: object) =>
     ),
   });
 
-const refusedRuns: [attempt: string, code: string, run: object][] = [
-  ["a pipeline within the run", "030", withSpec({ pipelineRef: undefined, pipelineSpec: { tasks: [] } })],
-  ["no pipeline", "030", withSpec({ pipelineRef: undefined })],
-  ["a pipeline by plain name", "031", withSpec({ pipelineRef: { name: pipeline.name } })],
+const barePipeline = { ...ownPipeline, namespace: bareSpace };
+/** References that are refused also where a team has no rule of its own. */
+const refusedReferences: [attempt: string, code: string, spec: object][] = [
+  ["a pipeline within the run", "030", { pipelineRef: undefined, pipelineSpec: { tasks: [] } }],
+  ["no pipeline", "030", { pipelineRef: undefined }],
+  ["a pipeline by plain name", "031", { pipelineRef: { name: pipeline.name } }],
   ...["git", "http", "hub", "bundles"].map((resolver): [string, string, object] => [
     `a pipeline by resolver ${resolver}`,
     "031",
-    withSpec({ pipelineRef: reference(resolver, ownPipeline) }),
+    { pipelineRef: reference(resolver, barePipeline) },
   ]),
   [
     "a pipeline of another namespace",
     "031",
-    withSpec({ pipelineRef: reference("cluster", { ...ownPipeline, namespace: "elsewhere" }) }),
+    { pipelineRef: reference("cluster", { ...barePipeline, namespace: teamSpace }) },
   ],
-  ["a task as if it were a pipeline", "031", withSpec({ pipelineRef: reference("cluster", ownTask) })],
+  ["a task as if it were a pipeline", "031", { pipelineRef: reference("cluster", ownTask) }],
   [
     "two names for the pipeline",
     "031",
-    withSpec({
+    {
       pipelineRef: {
         resolver: "cluster",
-        params: [...reference("cluster", ownPipeline).params, { name: "name", value: "other" }],
+        params: [...reference("cluster", barePipeline).params, { name: "name", value: "other" }],
       },
-    }),
+    },
   ],
+];
+
+const inBareSpace = (spec: object): Request =>
+  create(
+    inNamespace("tekton.dev/v1", bareSpace, "pipelineruns"),
+    {
+      ...goodRun,
+      metadata: { ...goodRun.metadata, namespace: bareSpace },
+      spec: { ...goodRun.spec, pipelineRef: reference("cluster", barePipeline), ...spec },
+    },
+    as.operator,
+  );
+
+const refusedRuns: [attempt: string, code: string, run: object][] = [
   [
     "a pipeline that is not the team's",
     "070",
@@ -251,6 +267,12 @@ export const runCases = (run: string, task: string): Case[] => {
   const good = start(goodRun);
   const spec = (value: object) => patch(`${runs}/${run}`, { spec: value }, as.operator);
   return [
+    ...refusedReferences.map(([attempt, code, spec]): Case => ({
+      attempt,
+      code,
+      bad: inBareSpace(spec),
+      good: inBareSpace({}),
+    })),
     ...refusedRuns.map(([attempt, code, bad]): Case => ({ attempt, code, bad: start(bad), good })),
     {
       attempt: "the same by who brings up the stacks: no exemption",
@@ -347,7 +369,7 @@ export const runCases = (run: string, task: string): Case[] => {
       good: patch(`${taskRuns}/${task}`, { metadata: { finalizers: ["example.test/x"] } }, as.garbageCollector),
     },
     ...[`${runs}/${run}`, `${taskRuns}/${task}`].map((path): Case => {
-      const results = { status: { results: [{ name: "IMAGE_DIGEST", value: "sha256:evil" }] } };
+      const results = { status: { podName: "x", results: [{ name: "IMAGE_DIGEST", value: "sha256:evil" }] } };
       return {
         attempt: `results that no stage has left: ${path.split("/").at(-2) ?? ""}`,
         code: "035",

@@ -1,4 +1,5 @@
 import { Admission } from "../../../components/admission";
+import { TEAM_LABEL } from "../../../components/lib/labels";
 import type { KubernetesObject } from "../../../components/lib/manifests";
 import { coreObjects } from "../../../components/tekton";
 import { Team } from "../../../components/team";
@@ -9,8 +10,8 @@ import { teamArgs, testKeys } from "../../pipelines/fixtures";
 import { render, type Rendered, testImage } from "../../support/render";
 import { type Answer, type ApiServer, type Requester, startApiServer } from "./api-server";
 
-/** Namespace of the team whose rules are tried, and one that is no team's. */
-export const [teamSpace, otherSpace] = ["team-a", "elsewhere"];
+/** Namespace of the team whose rules are tried, one of a team without a rule of its own, and one that is no team's. */
+export const [teamSpace, bareSpace, otherSpace] = ["team-a", "team-bare", "elsewhere"];
 
 /** Group with every right and no place in the rules, so that a refusal is admission's. */
 const EVERYTHING = "test:everything";
@@ -146,6 +147,8 @@ export const startWorld = async (): Promise<ApiServer> => {
       await server.askUntil(isDone, "GET", "/apis/node.k8s.io/v1/runtimeclasses", undefined, who);
     for (const object of objectsOf((await render(admission)).resources)) await make(object, as.stack);
     await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: otherSpace } }, as.operator);
+    const labels = { [TEAM_LABEL]: "bare" };
+    await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: bareSpace, labels } }, as.stack);
     await make(account(otherSpace), as.operator);
 
     const tenant = objectsOf((await render(team)).resources);
