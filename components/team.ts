@@ -1,6 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
+import { type RunnablePipeline, teamRuns } from "../policies/admission";
+import { enforce } from "./lib/admission-policy";
 import { STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { requireDnsLabel } from "./lib/names";
@@ -76,6 +78,8 @@ export interface TeamArgs {
   accounts: TeamAccount[];
   /** Signed definitions and the policy that verifies them. */
   definitions: TeamDefinition[];
+  /** Pipelines among them; a run is admitted when it is a run of one of these. */
+  pipelines: RunnablePipeline[];
   /** Registry host and port, as in an image reference. */
   registryHost: string;
   /** Login of the stage that publishes. */
@@ -110,6 +114,7 @@ export class Team extends pulumi.ComponentResource {
     const labels = { ...standardLabels("team"), [TEAM_LABEL]: args.team };
 
     const { namespace: ns, inNamespace } = openNamespace(name, this, { name: namespace, labels, level: "restricted" });
+    const admission = enforce(`${name}-runs`, teamRuns(namespace, args.pipelines), this);
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
     const { cpu, memory, storage, pods } = args.quota;
@@ -254,7 +259,7 @@ export class Team extends pulumi.ComponentResource {
           metadata: definition.metadata,
           spec: definition.spec,
         },
-        { ...inNamespace, dependsOn: [ns, deny, ...accounts, ...files] },
+        { ...inNamespace, dependsOn: [ns, deny, admission, ...accounts, ...files] },
       );
     }
 

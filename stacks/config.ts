@@ -32,6 +32,10 @@ const quantity = z.string().regex(/^[1-9][0-9]*(m|Ki|Mi|Gi|Ti)?$/);
 const QUANTITY_RULE =
   "It must be a Kubernetes quantity: a whole number above zero, with m, Ki, Mi, Gi, Ti or nothing behind it.";
 
+const names = z.string().regex(/^[^\s,]+(,[^\s,]+)*$/);
+
+const NAMES_RULE = "It must be names as the API server knows them, joined by commas without spaces.";
+
 const path = z.string().min(1);
 
 const PATH_RULE = "It must be the path of a file that this machine can read.";
@@ -116,6 +120,18 @@ const factorySchema = z
           "chart",
         ),
       ),
+    stackUsers: names
+      .default("kubernetes-admin")
+      .meta(
+        facts(
+          "Users who bring the stacks up: admission lets them, and nobody else, change definitions.",
+          NAMES_RULE,
+          "kubernetes-admin",
+        ),
+      ),
+    stackGroups: names
+      .default("kubeadm:cluster-admins,system:masters")
+      .meta(facts("Groups whose members bring the stacks up.", NAMES_RULE, "kubeadm:cluster-admins,system:masters")),
     definitionsKeyEpoch: z
       .int()
       .min(1)

@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
+import { Admission } from "../components/admission";
 import { CertManager } from "../components/cert-manager";
 import { Chains } from "../components/chains";
 import { Forge } from "../components/forge";
-import { NetworkJail } from "../components/network-jail";
 import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
 import { Storage } from "../components/storage";
@@ -104,13 +104,17 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: [tekton, registry] },
   );
-  if (cluster.runtimeClasses !== null) {
-    new NetworkJail(
-      "network-jail",
-      { jailedRuntimeClass: cluster.runtimeClasses.jailed, unjailedServiceAccounts: UNJAILED_STAGES },
-      opts,
-    );
-  }
+  new Admission(
+    "admission",
+    {
+      jailedRuntimeClass: cluster.runtimeClasses?.jailed,
+      networkedRuntimeClass: cluster.runtimeClasses?.networked,
+      unjailedServiceAccounts: UNJAILED_STAGES,
+      stackUsers: config.stackUsers.split(","),
+      stackGroups: config.stackGroups.split(","),
+    },
+    opts,
+  );
 
   return {
     schema: SCHEMA,

@@ -41,6 +41,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
       team: config.team,
       accounts: pipeline.stages.map((stage) => ({ name: stage.serviceAccount, network: stage.network })),
       definitions: [pipeline.verificationPolicy, ...pipeline.tasks, pipeline.pipeline],
+      pipelines: [pipeline],
       registryHost: factory.registry.host,
       publisher: login(factory.registryCredentials.publisher),
       reader: login(factory.registryCredentials.reader),
