@@ -92,12 +92,13 @@ const distinct = (peers: readonly Peer[]): Peer[] => [
 
 const sorted = (names: readonly string[]): string[] => [...new Set(names)].sort();
 
-/** Suffixes that a resolver of the cluster adds to a name that it did not find as it was. */
-const withoutClusterSuffix = (name: string): string => name.replace(/(\.[a-z0-9-]+)?(\.svc)?\.cluster\.local$/, "");
-
-/** What was asked, without the same name under a suffix of the cluster. */
-const asWritten = (names: readonly string[]): string[] =>
-  sorted(names.filter((name) => withoutClusterSuffix(name) === name || !names.includes(withoutClusterSuffix(name))));
+/** What was asked for, without what a resolver asks again with a suffix of the cluster added. */
+const asWritten = (names: readonly string[], asked: ReadonlySet<string>, namespace: string): string[] => {
+  const suffixes = [`.${namespace}.svc.cluster.local`, ".svc.cluster.local", ".cluster.local"];
+  const isRepetition = (name: string) =>
+    suffixes.some((suffix) => name.endsWith(suffix) && asked.has(name.slice(0, -suffix.length)));
+  return sorted(names.filter((name) => !isRepetition(name)));
+};
 
 /** What each stage tried to reach, from the flows of all pods. */
 export const trafficOf = (flows: readonly Flow[], namespace: string, stages: readonly StagePod[]): StageTraffic[] =>
@@ -116,7 +117,10 @@ export const trafficOf = (flows: readonly Flow[], namespace: string, stages: rea
       jailed,
       names: sorted(namesBy(false)),
       reached: distinct(connections.filter(({ verdict }) => verdict === "FORWARDED").map(peerOf)),
-      refused: { names: asWritten(namesBy(true)), peers: distinct(connections.filter(wasRefused).map(peerOf)) },
+      refused: {
+        names: asWritten(namesBy(true), new Set(asked.map(({ name }) => name)), namespace),
+        peers: distinct(connections.filter(wasRefused).map(peerOf)),
+      },
     };
   });
 
