@@ -87,7 +87,7 @@ const peerOf = ({ IP, l4, destination, destination_names }: Flow): Peer => {
 };
 
 const distinct = (peers: readonly Peer[]): Peer[] => [
-  ...new Map(peers.map((peer) => [JSON.stringify([peer.address, peer.port, peer.protocol]), peer])).values(),
+  ...new Map(peers.map((peer) => [[peer.address, peer.port, peer.protocol].join(" "), peer])).values(),
 ];
 
 const sorted = (names: readonly string[]): string[] => [...new Set(names)].sort();
@@ -100,28 +100,39 @@ const asWritten = (names: readonly string[], asked: ReadonlySet<string>, namespa
   return sorted(names.filter((name) => !isRepetition(name)));
 };
 
+/** Reasons by which a policy drops a packet; others tell of the network's own troubles. */
+const policyReasons: ReadonlySet<string | undefined> = new Set(["POLICY_DENIED", "POLICY_DENY"]);
+
+const isSame = (a: Peer) => (b: Peer) => a.address === b.address && a.port === b.port && a.protocol === b.protocol;
+
+const trafficOfPod = (own: readonly Flow[], namespace: string): Omit<StageTraffic, "stage" | "jailed"> => {
+  const asked = own.flatMap(({ l7, verdict }) => {
+    const query = l7?.dns?.query;
+    return query === undefined ? [] : [{ name: query.replace(/\.$/, ""), refused: verdict === "DROPPED" }];
+  });
+  const names = (refused: boolean) => asked.filter((question) => question.refused === refused).map(({ name }) => name);
+  const connections = own.filter(({ l7 }) => l7?.dns?.query === undefined);
+  // A redirected packet is a question on its way to the agent, which records it as such.
+  const reached = distinct(connections.filter(({ verdict }) => verdict === "FORWARDED").map(peerOf));
+  const dropped = connections.filter(
+    ({ verdict, drop_reason_desc }) => verdict === "DROPPED" && policyReasons.has(drop_reason_desc),
+  );
+  return {
+    names: sorted(names(false)),
+    reached,
+    refused: {
+      names: asWritten(names(true), new Set(asked.map(({ name }) => name)), namespace),
+      // A connection can be a moment ahead of the policy that its name's answer brings about, and is tried again.
+      peers: distinct(dropped.map(peerOf)).filter((peer) => !reached.some(isSame(peer))),
+    },
+  };
+};
+
 /** What each stage tried to reach, from the flows of all pods. */
 export const trafficOf = (flows: readonly Flow[], namespace: string, stages: readonly StagePod[]): StageTraffic[] =>
   stages.map(({ stage, jailed, pod }) => {
     const own = flows.filter(({ source }) => source.namespace === namespace && source.pod_name === pod);
-    const wasRefused = ({ verdict }: Flow) => verdict === "DROPPED" || verdict === "ERROR";
-    const asked = own.flatMap((flow) => {
-      const query = flow.l7?.dns?.query;
-      return query === undefined ? [] : [{ name: query.replace(/\.$/, ""), refused: wasRefused(flow) }];
-    });
-    // A redirected packet is a question on its way to the agent, which records it as such.
-    const connections = own.filter(({ l7, verdict }) => l7?.dns?.query === undefined && verdict !== "REDIRECTED");
-    const namesBy = (refused: boolean) => asked.filter((question) => question.refused === refused).map((q) => q.name);
-    return {
-      stage,
-      jailed,
-      names: sorted(namesBy(false)),
-      reached: distinct(connections.filter(({ verdict }) => verdict === "FORWARDED").map(peerOf)),
-      refused: {
-        names: asWritten(namesBy(true), new Set(asked.map(({ name }) => name)), namespace),
-        peers: distinct(connections.filter(wasRefused).map(peerOf)),
-      },
-    };
+    return { stage, jailed, ...trafficOfPod(own, namespace) };
   });
 
 const describePeer = ({ names, address, port: number, protocol }: Peer): string => {
