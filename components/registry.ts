@@ -8,6 +8,7 @@ import { configHash } from "./lib/hash";
 import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
+import { ciliumPolicy, fromNodes, NetworkPolicies } from "./lib/network-policies";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
 import { timeouts } from "./lib/timeouts";
@@ -24,6 +25,8 @@ export interface RegistryArgs {
   size?: string;
   /** Class of the volume. @default the cluster's default class */
   storageClass?: pulumi.Input<string>;
+  /** Policies that the cluster's network enforces. @default NetworkPolicies.Kubernetes */
+  networkPolicies?: NetworkPolicies;
 }
 
 const NAMESPACE = "ssf-registry";
@@ -132,6 +135,17 @@ export class Registry extends pulumi.ComponentResource {
       },
       inNamespace,
     );
+    const nodes =
+      args.networkPolicies === NetworkPolicies.Cilium
+        ? [
+            ciliumPolicy(
+              `${name}-nodes`,
+              { name: dnsLabel([NAME, "nodes"]), namespace: NAMESPACE, labels },
+              fromNodes("Every node pulls what its pods run.", PORT),
+              inNamespace,
+            ),
+          ]
+        : [];
     const deployment = new k8s.apps.v1.Deployment(
       `${name}-deployment`,
       {
@@ -192,7 +206,7 @@ export class Registry extends pulumi.ComponentResource {
       },
       {
         ...inNamespace,
-        dependsOn: [namespace, secret, config, certificate, claim, policy],
+        dependsOn: [namespace, secret, config, certificate, claim, policy, ...nodes],
         customTimeouts: timeouts.workload,
       },
     );

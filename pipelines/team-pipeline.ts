@@ -44,6 +44,8 @@ export interface TeamPipelineArgs {
    * @default that of the registry, since the factory has one authority for all its services
    */
   forgeCaConfigMap?: string;
+  /** Forges that sources come from, each as `<name>:<port>`. @default any that the network lets it reach */
+  forges?: readonly string[];
   /** Runtime classes of the cluster; `null` when NetworkPolicies alone are the jail. */
   runtimeClasses: RuntimeClasses | null;
   /** Size of each workspace. @default 1Gi, dependencies 4Gi */
@@ -161,6 +163,7 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
         image: images["stage-git"] ?? "",
         ...bundle,
         ...(forgeCaConfigMap === undefined ? {} : { forgeCaConfigMap }),
+        ...(args.forges === undefined ? {} : { forges: args.forges }),
       }),
       ...language.stages({ images, ...bundle }),
       publish({

@@ -105,7 +105,7 @@ export interface PodTemplate {
   enableServiceLinks: false;
   runtimeClassName?: string;
   dnsPolicy?: "None";
-  dnsConfig?: { nameservers: readonly string[] };
+  dnsConfig?: { nameservers?: readonly string[]; options?: readonly { name: string; value: string }[] };
 }
 
 /** A run. */
@@ -364,6 +364,9 @@ const claim = ({ name, storage }: Workspace): PipelineRun["spec"]["workspaces"][
 /** No name server in the jail. Only for a stage of its own: what all stages share, an unjailed one would inherit. */
 const noNames = { dnsPolicy: "None", dnsConfig: { nameservers: ["127.0.0.1"] } } as const;
 
+/** Names are asked for as they are written: a policy by names would refuse them with the cluster's suffixes. */
+const wholeNames = { dnsConfig: { options: [{ name: "ndots", value: "1" }] } } as const;
+
 /** A run of the pipeline that still lacks its parameters; {@link pipelineRun} adds them. */
 export const runTemplateOf = (model: PipelineModel, placement: Placement, settings: RunSettings): PipelineRun => ({
   apiVersion: "tekton.dev/v1",
@@ -384,7 +387,7 @@ export const runTemplateOf = (model: PipelineModel, placement: Placement, settin
       podTemplate:
         stage.network === "none"
           ? { ...podTemplate(true, settings.runtimeClasses), ...noNames }
-          : podTemplate(false, settings.runtimeClasses),
+          : { ...podTemplate(false, settings.runtimeClasses), ...wholeNames },
     })),
     workspaces: model.workspaces.map(claim),
   },

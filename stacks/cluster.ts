@@ -12,6 +12,7 @@ import { z } from "zod";
 import { HardenedCluster } from "../components/hardened-cluster";
 import { KubeProxy } from "../components/kube-proxy";
 import { FactoryError } from "../components/lib/errors";
+import { NetworkPolicies } from "../components/lib/network-policies";
 import { Network } from "../components/network";
 import { RuntimeClasses } from "../components/runtime-classes";
 import type { ClusterConfig } from "./config";
@@ -49,6 +50,7 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
     kubeconfig,
     clusterIdentifier: pulumi.all([clusterIdentifier, network?.urn]).apply(([identifier]) => identifier),
     runtimeClasses: classes ? { jailed: classes.jailed, networked: classes.networked } : null,
+    networkPolicies: network === undefined ? NetworkPolicies.Kubernetes : NetworkPolicies.Cilium,
     apiServer: pulumi.unsecret(kubeconfig.apply((text) => clusterOf(text).server)),
   };
 };

@@ -52,6 +52,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       clusterIp: config.registryClusterIp,
       issuer: authority.issuer,
       storageClass: storage.storageClass,
+      networkPolicies: cluster.networkPolicies,
     },
     served,
   );
@@ -121,6 +122,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     kubeconfig: pulumi.secret(cluster.kubeconfig),
     clusterIdentifier: cluster.clusterIdentifier,
     runtimeClasses: cluster.runtimeClasses,
+    networkPolicies: cluster.networkPolicies,
     registry: {
       host: registry.host,
       namespace: registry.namespace,

@@ -51,6 +51,7 @@ const auditPolicy = {
         { group: "rbac.authorization.k8s.io" },
         { group: "admissionregistration.k8s.io" },
         { group: "networking.k8s.io" },
+        { group: "cilium.io", resources: ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"] },
         { group: "node.k8s.io" },
       ],
     },

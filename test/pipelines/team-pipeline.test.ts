@@ -254,6 +254,15 @@ describe("a run", () => {
     expect(generated.runTemplate.spec.taskRunTemplate.podTemplate.runtimeClassName).toBe("jailed");
   });
 
+  test("asks for names as they are written where there is a name server, and has none in the jail", () => {
+    const settings = generated.runTemplate.spec.taskRunSpecs.map(({ podTemplate: { dnsPolicy, dnsConfig } }) => ({
+      dnsPolicy,
+      ...dnsConfig,
+    }));
+    const whole = { dnsPolicy: undefined, options: [{ name: "ndots", value: "1" }] };
+    expect(settings).toEqual([whole, whole, { dnsPolicy: "None", nameservers: ["127.0.0.1"] }, whole]);
+  });
+
   test("names no runtime class where the cluster has none", () => {
     expect(JSON.stringify(generate({ runtimeClasses: null }).runTemplate)).not.toContain("runtimeClassName");
   });
