@@ -34,8 +34,9 @@ export const rootfs: Record<string, RootfsSpec> = {
   publish: { packages: [certificates, "jq"] },
   "node-build": { packages: [certificates, "npm"], customize: [runtimeOf(["nodejs"])] },
   "python-build": {
-    packages: [certificates, "python3-pip"],
-    customize: [runtimeOf(["python3-minimal", "libpython3.11-stdlib"], compileStandardLibrary)],
+    packages: [certificates, "python3-pip", "libstdc++6"],
+    // Wheels take the C++ library from the system.
+    customize: [runtimeOf(["python3-minimal", "libpython3.11-stdlib", "libstdc++6"], compileStandardLibrary)],
   },
   "kube-proxy": { packages: network },
   cilium: { packages: [certificates, ...network, "clang-19", "ipset", "iproute2", "mount"] },

@@ -9,27 +9,26 @@ ENTRY = re.compile(
     rf"(?P<name>{NAME})\s*(?P<extras>\[\s*{NAME}(?:\s*,\s*{NAME})*\s*\])?"
     r"\s*==\s*(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)"
     r"\s*(?:;\s*(?P<marker>[A-Za-z0-9_ .,<>=!~()'\"]+?))?"
-    r"\s*(?P<hashes>(?:\s--hash\S*)*)"
+    r"(?P<hashes>(?: --hash\S*)*)"
 )
-HASH = re.compile(r"--hash[= ](?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
+HASH = re.compile(r"--hash=(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 
 
 def logical_lines(text):
-    """Lines without comments, joined where one ends in a backslash."""
+    """Lines without comments and needless blanks, joined where one ends in a backslash."""
     line = ""
     for part in text.splitlines():
         part = re.sub(r"(^|\s+)#.*$", "", part)
         line += part.removesuffix("\\") + (" " if part.endswith("\\") else "")
         if not part.endswith("\\"):
-            yield line.strip()
+            yield " ".join(line.split())
             line = ""
-    yield line.strip()
+    yield " ".join(line.split())
 
 
 def read(line):
     """The entry in its one form; a ValueError says why it is refused."""
-    line = re.sub(r"\s--hash ", " --hash=", line)
-    entry = ENTRY.fullmatch(line)
+    entry = ENTRY.fullmatch(line.replace(" --hash ", " --hash="))
     if entry is None:
         if re.search(r"(^|\s|@)[a-z+]+:/|\s@\s", line):
             raise ValueError("comes from an address, but dependencies come from the package index only")
