@@ -2,6 +2,8 @@ export { canonicalBytes, definitionChecksum, digest, signatureAnnotation, type T
 export { checkPipeline, networkOfStage } from "./graph";
 export { ecdsaKeyPair, ed25519KeyPair, type KeyPair } from "./keys";
 export { go, type GoOptions } from "./languages/go";
+export { npm, type NpmOptions } from "./languages/npm";
+export { pip, type PipOptions } from "./languages/pip";
 export type * from "./model";
 export { patterns } from "./patterns";
 export { definitionSigner, signDefinition, verifyDefinition, type DefinitionSigner } from "./sign";

@@ -42,6 +42,9 @@ const path = z.string().min(1);
 const PATH_RULE = "It must be the path of a file that this machine can read.";
 
 const hosts = z.string().refine(isHostList);
+const address = z.string().regex(/^https:\/\/[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(\/[A-Za-z0-9._~%+-]+)*\/?$/);
+
+const ADDRESS_RULE = "It must be an https address without user name, query or fragment.";
 
 const clusterSchema = z
   .strictObject({
@@ -220,6 +223,24 @@ const teamSchema = z.strictObject({
         "proxy.golang.org,sum.golang.org",
       ),
     ),
+  languages: z
+    .string()
+    .regex(/^(go|npm|pip)(,(go|npm|pip))*$/)
+    .refine((value) => new Set(value.split(",")).size === value.split(",").length)
+    .default("go,npm,pip")
+    .meta(
+      facts(
+        "Languages of the team's programs; each gets a pipeline.",
+        "It must be one or more of go, npm and pip, joined by commas, each once.",
+        "go,npm",
+      ),
+    ),
+  npmRegistry: address
+    .optional()
+    .meta(facts("npm registry of the team, or a mirror of npm's own.", ADDRESS_RULE, "https://npm.example.com/")),
+  pipIndex: address
+    .optional()
+    .meta(facts("Python package index of the team.", ADDRESS_RULE, "https://pypi.example.com/simple/")),
   quotaCpu: quantity.default("16").meta(facts("CPU limit of all pods of the team together.", QUANTITY_RULE, "16")),
   quotaMemory: quantity
     .default("32Gi")

@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
-import { definitionSigner, go, teamPipeline } from "../pipelines";
+import { definitionSigner, go, type Language, npm, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
@@ -18,14 +18,13 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
   const namespace = teamNamespace(config.team);
   const egress = {
     forges: config.forges === undefined ? [] : distinctHosts(parseHosts(config.forges)),
-    registries: registryHosts({ ...config, languages: ["go"] }),
+    registries: registryHosts({ ...config, languages: config.languages.split(",") }),
   };
 
-  const pipeline = teamPipeline({
+  const common = {
     team: config.team,
     namespace,
     images: factory.stageImages,
-    language: go(config.goProxy === undefined ? {} : { goProxy: config.goProxy }),
     registry: {
       repository: `${factory.registry.host}/${namespace}`,
       caConfigMap: TEAM_OBJECTS.authority,
@@ -36,7 +35,11 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     runtimeClasses: factory.runtimeClasses,
     signer: definitionSigner(factory.definitions.privateKeyPem),
     formerKeys: factory.definitions.formerPublicKeysPem,
-  });
+  };
+  const pipelines = languagesOf(config).map((language) => teamPipeline({ ...common, language }));
+  const networks = new Map(
+    pipelines.flatMap(({ stages }) => stages.map(({ serviceAccount, network }) => [serviceAccount, network] as const)),
+  );
 
   const login = ({ username, password }: { username: string; password: string }) => ({
     username,
@@ -46,9 +49,12 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     "team",
     {
       team: config.team,
-      accounts: pipeline.stages.map((stage) => ({ name: stage.serviceAccount, network: stage.network })),
-      definitions: [pipeline.verificationPolicy, ...pipeline.tasks, pipeline.pipeline],
-      pipelines: [pipeline],
+      accounts: [...networks].map(([name, network]) => ({ name, network })),
+      definitions: [
+        ...pipelines.slice(0, 1).map(({ verificationPolicy }) => verificationPolicy),
+        ...pipelines.flatMap(({ tasks, pipeline }) => [...tasks, pipeline]),
+      ],
+      pipelines,
       registryHost: factory.registry.host,
       publisher: login(factory.registryCredentials.publisher),
       reader: login(factory.registryCredentials.reader),
@@ -71,15 +77,12 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     team: config.team,
     namespace: team.namespace,
     kubeconfig: pulumi.secret(factory.kubeconfig),
-    pipelines: {
-      [pipeline.name]: {
-        name: pipeline.name,
-        stages: pipeline.stages,
-        digests: pipeline.digests,
-        runTemplate: pipeline.runTemplate,
-        params: pipeline.params,
-      },
-    },
+    pipelines: Object.fromEntries(
+      pipelines.map(({ name, stages, digests, runTemplate, params }) => [
+        name,
+        { name, stages, digests, runTemplate, params },
+      ]),
+    ),
     networkPolicies: factory.networkPolicies,
     egress,
     registryRepository: team.registryRepository,
@@ -89,6 +92,15 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     registryCredentials: pulumi.secret({ reader: factory.registryCredentials.reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },
   };
+};
+
+const languagesOf = (config: TeamConfig): Language[] => {
+  const known: Record<string, Language> = {
+    go: go(config.goProxy === undefined ? {} : { goProxy: config.goProxy }),
+    npm: npm(config.npmRegistry === undefined ? {} : { registry: config.npmRegistry }),
+    pip: pip(config.pipIndex === undefined ? {} : { index: config.pipIndex }),
+  };
+  return config.languages.split(",").flatMap((name) => known[name] ?? []);
 };
 
 const readBundle = (file: string): string => {

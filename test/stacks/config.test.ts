@@ -114,6 +114,30 @@ describe("a stack's settings", () => {
       "SSF-CONFIG-004 config registries",
       { ...team, registries: "proxy.test" },
     ],
+    [
+      "a language that nobody builds",
+      { ...team, languages: "go,cobol" },
+      "SSF-CONFIG-004 config languages",
+      { ...team, languages: "pip,go" },
+    ],
+    [
+      "a language twice",
+      { ...team, languages: "go,go" },
+      "SSF-CONFIG-004 config languages",
+      { ...team, languages: "go" },
+    ],
+    [
+      "a registry with a password",
+      { ...team, npmRegistry: "https://user:word@npm.test/" },
+      "SSF-CONFIG-004 config npmRegistry",
+      { ...team, npmRegistry: "https://npm.test:8443/all/" },
+    ],
+    [
+      "a plain index",
+      { ...team, pipIndex: "http://pypi.test/simple" },
+      "SSF-CONFIG-004 config pipIndex",
+      { ...team, pipIndex: "https://pypi.test/simple" },
+    ],
   ])("%s is refused; its good twin is not", (_, bad, problem, good) => {
     expect(problemsOf(bad)).toEqual([problem]);
     expect(problemsOf(good)).toEqual([]);

@@ -11,6 +11,7 @@ import { factoryStack, stageImages } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
 import { image, readToolchain, source } from "../../stacks/toolchain";
+import { images } from "../../tools/toolchain/images";
 import { inputAt, render, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
@@ -51,6 +52,8 @@ const factoryOutputs = {
   stageImages: {
     "stage-git": testImage("stage-git"),
     "stage-go": testImage("stage-go"),
+    "stage-node": testImage("stage-node"),
+    "stage-python": testImage("stage-python"),
     "stage-publish": testImage("stage-publish"),
   },
 };
@@ -186,15 +189,34 @@ describe("stack of kind team", () => {
     const run = () => render(() => teamStack(config), { extra: referenceTo(factoryOutputs) });
     const rendering = await run();
     const definitions = rendering.childrenOf("team").filter((child) => child.startsWith("tekton.dev/"));
+    const languages = ["go", "npm", "pip"];
     expect(definitions).toEqual([
-      "tekton.dev/v1:Pipeline team-pipeline-go",
-      "tekton.dev/v1:Task team-task-go-build",
-      "tekton.dev/v1:Task team-task-go-ingest-dependencies",
-      "tekton.dev/v1:Task team-task-go-ingest-source",
-      "tekton.dev/v1:Task team-task-go-publish",
+      ...languages.map((language) => `tekton.dev/v1:Pipeline team-pipeline-${language}`),
+      ...languages.flatMap((language) =>
+        ["build", "ingest-dependencies", "ingest-source", "publish"].map(
+          (stage) => `tekton.dev/v1:Task team-task-${language}-${stage}`,
+        ),
+      ),
       expect.stringMatching(/^tekton\.dev\/v1alpha1:VerificationPolicy /),
     ]);
     expect((await run()).resources).toEqual(rendering.resources);
+  });
+
+  test("makes pipelines for its own languages only, with its own registries, and each account once", async () => {
+    const settings = { languages: "pip,npm", npmRegistry: "https://npm.test/", pipIndex: "https://pypi.test/simple" };
+    const own = parseConfig({ kind: "team", team: "a", ...settings }) as TeamConfig;
+    const rendering = await render(() => teamStack(own), { extra: referenceTo(factoryOutputs) });
+    const children = rendering.childrenOf("team");
+    expect(children.filter((child) => child.startsWith("tekton.dev/v1:Pipeline "))).toEqual([
+      "tekton.dev/v1:Pipeline team-pipeline-npm",
+      "tekton.dev/v1:Pipeline team-pipeline-pip",
+    ]);
+    expect(children.filter((child) => child.includes("ServiceAccount ")).map((child) => child.split(" ")[1])).toEqual(
+      ["build", "ingest-dependencies", "ingest-source", "publish"].map((stage) => `team-account-${stage}`),
+    );
+    const task = (language: string) => JSON.stringify(rendering.get(`team-task-${language}-ingest-dependencies`));
+    expect(task("npm")).toContain('{"name":"NPM_REGISTRY","value":"https://npm.test/"}');
+    expect(task("pip")).toContain('{"name":"PIP_INDEX_URL","value":"https://pypi.test/simple"}');
   });
 
   test("gives its namespace and pipelines", async () => {
@@ -211,6 +233,8 @@ describe("stack of kind team", () => {
       registryRepository: "registry.example:5000/team-a",
       pipelines: {
         go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}] },
+        npm: { params: expect.arrayContaining([expect.objectContaining({ name: "main", default: "." })]) as unknown },
+        pip: { params: expect.arrayContaining([expect.objectContaining({ name: "module" })]) as unknown },
       },
     });
   });
@@ -253,5 +277,6 @@ describe("stack of kind team", () => {
 });
 
 test("stage images are those of the lock file whose names say so", () => {
-  expect(Object.keys(stageImages(readToolchain()))).toEqual(["stage-git", "stage-go", "stage-publish"]);
+  const expected = Object.keys(images).filter((name) => name.startsWith("stage-"));
+  expect(Object.keys(stageImages(readToolchain())).sort()).toEqual(expected.sort());
 });
