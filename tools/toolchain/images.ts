@@ -116,6 +116,12 @@ export const images: Record<string, ImageSpec> = {
     tektonImages.map((program) => [`tekton-${program}`, programImage("tekton", program, `/ko-app/${program}`)]),
   ),
   "tekton-resolvers": { ...programImage("tekton", "resolvers", "/ko-app/resolvers"), rootfs: "git" },
+  ...Object.fromEntries(
+    ["controller", "webhook", "eventlistenersink"].map((program) => [
+      `triggers-${program}`,
+      programImage("triggers", program, `/ko-app/${program}`),
+    ]),
+  ),
   "chains-controller": programImage("chains", "controller", "/ko-app/controller"),
   ...Object.fromEntries(
     ["controller", "webhook", "cainjector"].map((program) => [
@@ -128,6 +134,11 @@ export const images: Record<string, ImageSpec> = {
   }),
   shell: { rootfs: "shell", files: {}, config: { User: user } },
   "stage-git": { rootfs: "git", files: {}, config: { User: user } },
+  "stage-trigger": {
+    rootfs: "git",
+    files: { "/usr/bin/team-webhook": "triggers/bin/team-webhook" },
+    config: { Entrypoint: ["/usr/bin/team-webhook"], User: user },
+  },
   "stage-go": {
     rootfs: "shell",
     files: { "/usr/local/go": "go-release" },
