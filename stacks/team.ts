@@ -8,6 +8,7 @@ import { definitionSigner, go, teamPipeline } from "../pipelines";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
+import { makeTrigger } from "./team-trigger";
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
@@ -30,6 +31,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     signer: definitionSigner(factory.definitions.privateKeyPem),
   });
 
+  const opts = { providers: [clusterProvider(factory)] };
   const login = ({ username, password }: { username: string; password: string }) => ({
     username,
     password: pulumi.secret(password),
@@ -52,8 +54,10 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
         pods: config.quotaPods,
       },
     },
-    { providers: [clusterProvider(factory)] },
+    opts,
   );
+
+  const trigger = makeTrigger(config, { factory, pipelines: [pipeline], caBundlePem }, { ...opts, dependsOn: [team] });
 
   return {
     schema: SCHEMA,
@@ -75,6 +79,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     registry: factory.registry,
     registryCredentials: pulumi.secret({ reader: factory.registryCredentials.reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },
+    trigger,
   };
 };
 
