@@ -40,19 +40,27 @@ export interface TriggeredRun {
 const sample = { commit: "0".repeat(40), trigger: "push", event: "0".repeat(24) };
 
 /**
- * What a trigger runs: the template with these parameters, and with places for what an event says.
- * @param fixed - every parameter without a default but those of the event
+ * What a trigger runs: the template for one repository, with places for what an event says.
+ * @param repository - https address of the repository
+ * @param fixed - every other parameter without a default but those of the event
  */
-export const triggeredRun = (runTemplate: PipelineRun, fixed: Readonly<Record<string, string>>): TriggeredRun => {
-  const [first, ...others] = EVENT_FIELDS.filter((name) => name in fixed).map((name): Problem => ({
-    code: "SSF-TRIGGER-001",
-    path: `params.${name}`,
-    given: `"${fixed[name] ?? ""}"`,
-    rule: "What an event says is not fixed beforehand.",
-    fix: `Leave out ${EVENT_FIELDS.join(", ")}.`,
-  }));
+export const triggeredRun = (
+  runTemplate: PipelineRun,
+  repository: string,
+  fixed: Readonly<Record<string, string>>,
+): TriggeredRun => {
+  const own = ["repository", ...EVENT_FIELDS];
+  const [first, ...others] = own
+    .filter((name) => name in fixed)
+    .map((name): Problem => ({
+      code: "SSF-TRIGGER-001",
+      path: `params.${name}`,
+      given: `"${fixed[name] ?? ""}"`,
+      rule: "The repository has a setting of its own, and what an event says is not fixed beforehand.",
+      fix: `Leave out ${own.join(", ")}.`,
+    }));
   if (first !== undefined) throw new FactoryError(first, ...others);
-  const { metadata, ...run } = pipelineRun(runTemplate, { ...fixed, ...sample });
+  const { metadata, ...run } = pipelineRun(runTemplate, { ...fixed, repository, ...sample });
   const place = (name: string) => `$(tt.params.${name})`;
   const isFromEvent = (name: string) => EVENT_FIELDS.some((field) => field === name);
   return {

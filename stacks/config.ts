@@ -206,13 +206,13 @@ const teamSchema = z.strictObject({
     ),
   schedule: z
     .string()
-    .regex(/^[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}$/)
+    .regex(/^(@(hourly|daily|weekly|monthly)|[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4})$/)
     .optional()
     .meta(
       facts(
         "When the newest commit of triggerBranch is built without a push, in UTC.",
-        "It must be the five fields of a cron expression, and triggerRepository must be set.",
-        "'30 3 * * *'",
+        "It must be @hourly, @daily, @weekly, @monthly or the five fields of a cron expression, and triggerRepository must be set.",
+        "@daily",
       ),
     ),
 });

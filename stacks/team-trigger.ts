@@ -59,7 +59,7 @@ export const configuredRun = (
   const pipeline = pipelines.find(({ name }) => name === triggerPipeline);
   if (pipeline === undefined) {
     throw new FactoryError({
-      code: "SSF-CONFIG-006",
+      code: "SSF-TRIGGER-004",
       path: "config triggerPipeline",
       given: `"${triggerPipeline}"`,
       rule: "It must be one of the team's pipelines.",
@@ -68,7 +68,7 @@ export const configuredRun = (
   }
   const given = triggerParams === "" ? [] : triggerParams.split(",").map(splitPair);
   try {
-    return triggeredRun(pipeline.runTemplate, { ...Object.fromEntries(given), repository });
+    return triggeredRun(pipeline.runTemplate, repository, Object.fromEntries(given));
   } catch (error) {
     if (!(error instanceof FactoryError)) throw error;
     const [first, ...others] = error.problems.map((problem): Problem => ({

@@ -4,11 +4,12 @@ import { teamArgs } from "./fixtures";
 import { problemsOf } from "./problems";
 
 const { runTemplate, params } = unsignedTeamPipeline(teamArgs());
-const fixed = { repository: "https://git.test/pay.git", name: "pay" };
+const repository = "https://git.test/pay.git";
+const fixed = { name: "pay" };
 
 describe("parameters that say what started a run", () => {
   test("are part of every pipeline, and say by hand where a run says nothing", () => {
-    const said = pipelineRun(runTemplate, { ...fixed, commit: "0".repeat(40) }).spec.params;
+    const said = pipelineRun(runTemplate, { ...fixed, repository, commit: "0".repeat(40) }).spec.params;
     expect(params).toEqual(expect.arrayContaining(triggerParams));
     expect(said).toEqual(
       expect.arrayContaining([
@@ -32,8 +33,8 @@ describe("parameters that say what started a run", () => {
 });
 
 describe("what a trigger runs", () => {
-  const run = triggeredRun(runTemplate, fixed);
-  const byHand = pipelineRun(runTemplate, { ...fixed, commit: "0".repeat(40) });
+  const run = triggeredRun(runTemplate, repository, fixed);
+  const byHand = pipelineRun(runTemplate, { ...fixed, repository, commit: "0".repeat(40) });
 
   test("is a run by hand with places for what the event says", () => {
     const places = Object.fromEntries(EVENT_FIELDS.map((name) => [name, `$(tt.params.${name})`]));
@@ -55,7 +56,7 @@ describe("what a trigger runs", () => {
   test("has a name that Kubernetes takes, however long the pipeline's is", () => {
     const longest = { ...runTemplate, metadata: { ...runTemplate.metadata, generateName: `${"p".repeat(30)}-` } };
     const name = (trigger: string, event: string) =>
-      triggeredRun(longest, fixed)
+      triggeredRun(longest, repository, fixed)
         .metadata.name.replace("$(tt.params.trigger)", trigger)
         .replace("$(tt.params.event)", event);
     expect(name("push", "f".repeat(24)).length).toBeLessThanOrEqual(63);
@@ -64,11 +65,13 @@ describe("what a trigger runs", () => {
 
   test.each([
     ["a parameter of the event", { ...fixed, commit: "0".repeat(40) }, ["SSF-TRIGGER-001 params.commit"]],
-    ["no name of the image", { repository: fixed.repository }, ["SSF-PIPELINE-011 params.name"]],
+    ["no name of the image", {}, ["SSF-PIPELINE-011 params.name"]],
     ["an unknown parameter", { ...fixed, image: "evil" }, ["SSF-PIPELINE-011 params.image"]],
     ["a value outside its pattern", { ...fixed, name: "a;b" }, ["SSF-PIPELINE-011 params.name"]],
   ])("is refused with %s", (_, wrong, problems) => {
-    expect(problemsOf(() => triggeredRun(runTemplate, wrong as unknown as Record<string, string>))).toEqual(problems);
-    expect(() => triggeredRun(runTemplate, fixed)).not.toThrow();
+    expect(problemsOf(() => triggeredRun(runTemplate, repository, wrong as unknown as Record<string, string>))).toEqual(
+      problems,
+    );
+    expect(() => triggeredRun(runTemplate, repository, fixed)).not.toThrow();
   });
 });

@@ -49,6 +49,7 @@ const factoryOutputs = {
     "stage-git": testImage("stage-git"),
     "stage-go": testImage("stage-go"),
     "stage-publish": testImage("stage-publish"),
+    "stage-trigger": testImage("stage-trigger"),
   },
 };
 
@@ -139,6 +140,7 @@ describe("stack of kind factory", () => {
       "secure-software-factory:index:Registry",
       "secure-software-factory:index:Storage",
       "secure-software-factory:index:Tekton",
+      "secure-software-factory:index:Triggers",
     ]);
     expect(rendering.get("cluster")).toMatchObject({
       secrets: ["kubeconfig"],
@@ -205,6 +207,32 @@ describe("stack of kind team", () => {
     });
   });
 
+  test("has no trigger unless one is configured, and then its address and its secret", async () => {
+    const outputsOf = async (settings: TeamConfig) => {
+      let outputs: pulumi.Inputs = {};
+      const rendering = await render(
+        async () => {
+          outputs = await teamStack(settings);
+        },
+        { extra: referenceTo(factoryOutputs) },
+      );
+      const made = rendering.resources.map(({ type }) => type);
+      const isMade = made.includes("secure-software-factory:index:TeamTrigger");
+      return { isMade, isSecret: await pulumi.isSecret(pulumi.output(outputs.trigger)), outputs };
+    };
+    expect(await outputsOf(config)).toMatchObject({ isMade: false, outputs: { trigger: undefined } });
+    const triggerRepository = "https://git.test/pay.git";
+    const triggered = await outputsOf({ ...config, triggerRepository, triggerParams: "name=pay" });
+    expect(triggered).toMatchObject({ isMade: true, isSecret: true });
+    const plain = await valueOf(pulumi.unsecret(pulumi.output(triggered.outputs)));
+    expect(parseOutputs("team", "team-a", plain).trigger).toEqual({
+      url: "https://webhook-a.ssf-triggers.svc.cluster.local:8443/",
+      repository: triggerRepository,
+      branch: "main",
+      secret: "password-of-trigger-forge-key",
+    });
+  });
+
   test("a company bundle that cannot be read is refused", async () => {
     await render(
       () =>
@@ -217,5 +245,10 @@ describe("stack of kind team", () => {
 });
 
 test("stage images are those of the lock file whose names say so", () => {
-  expect(Object.keys(stageImages(readToolchain()))).toEqual(["stage-git", "stage-go", "stage-publish"]);
+  expect(Object.keys(stageImages(readToolchain()))).toEqual([
+    "stage-git",
+    "stage-go",
+    "stage-publish",
+    "stage-trigger",
+  ]);
 });

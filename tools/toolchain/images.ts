@@ -134,16 +134,16 @@ export const images: Record<string, ImageSpec> = {
   }),
   shell: { rootfs: "shell", files: {}, config: { User: user } },
   "stage-git": { rootfs: "git", files: {}, config: { User: user } },
-  "stage-trigger": {
-    rootfs: "git",
-    files: { "/usr/bin/team-webhook": "triggers/bin/team-webhook" },
-    config: { Entrypoint: ["/usr/bin/team-webhook"], User: user },
-  },
   "stage-go": {
     rootfs: "shell",
     files: { "/usr/local/go": "go-release" },
     config: { User: user, Env: ["PATH=/usr/local/go/bin:/usr/bin:/bin", "GOTOOLCHAIN=local"] },
   },
   "stage-publish": { rootfs: "publish", files: { "/usr/bin/crane": "crane/bin/crane" }, config: { User: user } },
+  "stage-trigger": {
+    rootfs: "git",
+    files: { "/usr/bin/team-webhook": "triggers/bin/team-webhook" },
+    config: { Entrypoint: ["/usr/bin/team-webhook"], User: user },
+  },
   forge: { rootfs: "forge", files: {}, config: { User: user } },
 };
