@@ -113,7 +113,7 @@ export const describeTriggers = (context: () => TriggerContext): void => {
         expect(await post(forged, signature(body()))).toBe(401);
         const next = body("e".repeat(40));
         expect(await post(next, signature(next))).toBe(202);
-        // Events are handled in the order in which they come, so that the forged one's run would be there by now.
+        // Sent later and there already: the forged one's run would be, too.
         const run = await taken(({ metadata }) => metadata.name === nameOf(next));
         expect((await runsOf()).map(({ metadata }) => metadata.name)).not.toContain(nameOf(forged));
         await remove(run);
