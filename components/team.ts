@@ -282,4 +282,4 @@ export class Team extends pulumi.ComponentResource {
 }
 
 /** Pod and service ranges of the clusters that the stack `cluster` makes, and the links that lead to a cloud's metadata. */
-const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];
+export const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];

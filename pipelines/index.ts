@@ -17,6 +17,7 @@ export {
   type TeamPipeline,
   type TeamPipelineArgs,
 } from "./team-pipeline";
+export { EVENT_FIELDS, triggeredRun, triggerParams, type TriggeredRun } from "./trigger";
 export {
   pipelineRun,
   runParams,

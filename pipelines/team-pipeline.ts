@@ -5,6 +5,7 @@ import { patterns } from "./patterns";
 import { signDefinition, type DefinitionSigner } from "./sign";
 import { ingestSource } from "./stages/ingest-source";
 import { publish, publishResults } from "./stages/publish";
+import { triggerParams } from "./trigger";
 import {
   pipelineOf,
   runTemplateOf,
@@ -152,7 +153,7 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   return {
     name: language.name,
     description: `From a commit to an image by digest, for programs in ${language.name}.`,
-    params: [...sourceParams, ...language.params, imageParam],
+    params: [...sourceParams, ...language.params, imageParam, ...triggerParams],
     workspaces: [
       { name: "source", description: "The tree of the commit.", storage: storage?.source ?? "1Gi" },
       { name: "dependencies", description: "All that the lock file names.", storage: storage?.dependencies ?? "4Gi" },

@@ -6,6 +6,7 @@ import { describeProblem, type Problem } from "../components/lib/errors";
 import { HOSTS_RULE, isHostList } from "../components/lib/hosts";
 import { isDnsLabel } from "../components/lib/names";
 import { MAXIMUM_TEAM_NAME } from "../components/team";
+import { patterns } from "../pipelines/patterns";
 
 /** What a person is told about one key, in the reference and when the value is refused. */
 interface KeyFacts extends Record<string, unknown> {
@@ -252,9 +253,61 @@ const teamSchema = z.strictObject({
     .max(10000)
     .default(60)
     .meta(facts("Number of pods of the team.", "It must be a whole number from 1 to 10000.", "60")),
+  triggerRepository: z
+    .string()
+    .regex(new RegExp(`^(?:${patterns.repository})$`))
+    .optional()
+    .meta(
+      facts(
+        "Repository that is built when somebody pushes to it, or by schedule; without it runs start by hand only.",
+        "It must be the https address by which the forge names it in its webhooks (clone_url), without user name.",
+        "https://github.com/example/payments.git",
+      ),
+    ),
+  triggerBranch: z
+    .string()
+    .regex(/^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$/)
+    .default("main")
+    .meta(
+      facts(
+        "Branch of triggerRepository that is built.",
+        "It must be the name of a branch: letters, digits, hyphens, dots, underscores and slashes.",
+        "main",
+      ),
+    ),
+  triggerPipeline: label(30)
+    .default("go")
+    .meta(facts("Pipeline that builds triggerRepository.", "It must be one of the team's pipelines.", "go")),
+  triggerParams: z
+    .string()
+    .regex(/^[a-z-]+=[^,\s]+(,[a-z-]+=[^,\s]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Parameters of the runs that triggerRepository starts, such as the image's name.",
+        "It must be name=value pairs joined by commas; repository, commit, trigger and event are not among them.",
+        "name=payments,package=./cmd/payments",
+      ),
+    ),
+  schedule: z
+    .string()
+    .regex(/^(@(hourly|daily|weekly|monthly)|[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4})$/)
+    .optional()
+    .meta(
+      facts(
+        "When the newest commit of triggerBranch is built without a push, in UTC.",
+        "It must be @hourly, @daily, @weekly, @monthly or the five fields of a cron expression, and triggerRepository must be set.",
+        "@daily",
+      ),
+    ),
 });
 
-const schemas = { cluster: clusterSchema, factory: factorySchema, team: teamSchema } as const;
+const checkedTeamSchema = teamSchema.refine(
+  ({ schedule, triggerRepository }) => schedule === undefined || triggerRepository !== undefined,
+  { path: ["schedule"] },
+);
+
+const schemas = { cluster: clusterSchema, factory: factorySchema, team: checkedTeamSchema } as const;
 
 /** Kinds of stacks, in the order in which they are made. */
 export const STACK_KINDS = ["cluster", "factory", "team"] as const;

@@ -75,6 +75,7 @@ const outputSchemas = {
     registry,
     registryCredentials: z.object({ reader: login }),
     forge,
+    trigger: z.object({ url: text, repository: text, branch: text, secret: text }).optional(),
   }),
 } as const;
 

@@ -10,6 +10,7 @@ import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
+import { makeTrigger } from "./team-trigger";
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
@@ -41,6 +42,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     pipelines.flatMap(({ stages }) => stages.map(({ serviceAccount, network }) => [serviceAccount, network] as const)),
   );
 
+  const opts = { providers: [clusterProvider(factory)] };
   const login = ({ username, password }: { username: string; password: string }) => ({
     username,
     password: pulumi.secret(password),
@@ -69,8 +71,10 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
         pods: config.quotaPods,
       },
     },
-    { providers: [clusterProvider(factory)] },
+    opts,
   );
+
+  const trigger = makeTrigger(config, { factory, pipelines, caBundlePem }, { ...opts, dependsOn: [team] });
 
   return {
     schema: SCHEMA,
@@ -91,6 +95,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     registry: factory.registry,
     registryCredentials: pulumi.secret({ reader: factory.registryCredentials.reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },
+    trigger,
   };
 };
 

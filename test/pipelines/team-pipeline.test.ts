@@ -222,6 +222,8 @@ describe("a run", () => {
       { name: "directory", value: "." },
       { name: "package", value: "./cmd/x" },
       { name: "name", value: "two" },
+      { name: "trigger", value: "manual" },
+      { name: "event", value: "none" },
     ]);
     expect(run.metadata).toEqual({
       generateName: "go-",
@@ -381,6 +383,8 @@ describe("a new language", () => {
       "directory",
       "target",
       "name",
+      "trigger",
+      "event",
     ]);
   });
 

@@ -17,6 +17,7 @@ const problemsOf = (raw: Record<string, string>): string[] => {
 };
 
 const team = { kind: "team", team: "team-a" };
+const trigger = { ...team, triggerRepository: "https://git.test/pay.git" };
 
 describe("a stack's settings", () => {
   test("defaults fill what is left out", () => {
@@ -138,6 +139,42 @@ describe("a stack's settings", () => {
       "SSF-CONFIG-004 config pipIndex",
       { ...team, pipIndex: "https://pypi.test/simple" },
     ],
+    [
+      "a repository that is no https address",
+      { ...team, triggerRepository: "git@git.test:pay.git" },
+      "SSF-CONFIG-004 config triggerRepository",
+      trigger,
+    ],
+    [
+      "a repository with a login",
+      { ...team, triggerRepository: "https://me:secret@git.test/pay.git" },
+      "SSF-CONFIG-004 config triggerRepository",
+      trigger,
+    ],
+    [
+      "a branch that leads elsewhere",
+      { ...trigger, triggerBranch: "main/../other" },
+      "SSF-CONFIG-004 config triggerBranch",
+      { ...trigger, triggerBranch: "release/1.x" },
+    ],
+    [
+      "parameters without values",
+      { ...trigger, triggerParams: "name" },
+      "SSF-CONFIG-004 config triggerParams",
+      { ...trigger, triggerParams: "name=pay,directory=services/pay" },
+    ],
+    [
+      "a schedule of four fields",
+      { ...trigger, schedule: "30 3 * *" },
+      "SSF-CONFIG-004 config schedule",
+      { ...trigger, schedule: "30 3 * * 1-5" },
+    ],
+    [
+      "a schedule of nothing",
+      { ...team, schedule: "@daily" },
+      "SSF-CONFIG-004 config schedule",
+      { ...trigger, schedule: "@daily" },
+    ],
   ])("%s is refused; its good twin is not", (_, bad, problem, good) => {
     expect(problemsOf(bad)).toEqual([problem]);
     expect(problemsOf(good)).toEqual([]);
@@ -176,7 +213,7 @@ describe("a stack's settings", () => {
   test("every example holds its own rule", () => {
     for (const key of configKeys()) {
       for (const kind of key.kinds) {
-        const required: Record<string, string> = kind === "team" ? { team: "team-a" } : {};
+        const required: Record<string, string> = kind === "team" ? trigger : {};
         expect(problemsOf({ ...required, kind, ...(key.name === "kind" ? {} : { [key.name]: key.example }) })).toEqual(
           [],
         );

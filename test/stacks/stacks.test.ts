@@ -55,6 +55,7 @@ const factoryOutputs = {
     "stage-node": testImage("stage-node"),
     "stage-python": testImage("stage-python"),
     "stage-publish": testImage("stage-publish"),
+    "stage-trigger": testImage("stage-trigger"),
   },
 };
 
@@ -150,6 +151,7 @@ describe("stack of kind factory", () => {
       "secure-software-factory:index:Registry",
       "secure-software-factory:index:Storage",
       "secure-software-factory:index:Tekton",
+      "secure-software-factory:index:Triggers",
     ]);
     expect(rendering.get("cluster")).toMatchObject({
       secrets: ["kubeconfig"],
@@ -262,6 +264,32 @@ describe("stack of kind team", () => {
     expect(parseOutputs("team", "team-a", plain)).toMatchObject({
       networkPolicies: "cilium",
       egress: { forges: [{ name: "git.test", port: 443 }] },
+    });
+  });
+
+  test("has no trigger unless one is configured, and then its address and its secret", async () => {
+    const outputsOf = async (settings: TeamConfig) => {
+      let outputs: pulumi.Inputs = {};
+      const rendering = await render(
+        async () => {
+          outputs = await teamStack(settings);
+        },
+        { extra: referenceTo(factoryOutputs) },
+      );
+      const made = rendering.resources.map(({ type }) => type);
+      const isMade = made.includes("secure-software-factory:index:TeamTrigger");
+      return { isMade, isSecret: await pulumi.isSecret(pulumi.output(outputs.trigger)), outputs };
+    };
+    expect(await outputsOf(config)).toMatchObject({ isMade: false, outputs: { trigger: undefined } });
+    const triggerRepository = "https://git.test/pay.git";
+    const triggered = await outputsOf({ ...config, triggerRepository, triggerParams: "name=pay" });
+    expect(triggered).toMatchObject({ isMade: true, isSecret: true });
+    const plain = await valueOf(pulumi.unsecret(pulumi.output(triggered.outputs)));
+    expect(parseOutputs("team", "team-a", plain).trigger).toEqual({
+      url: "https://webhook-a.ssf-triggers.svc.cluster.local:8443/",
+      repository: triggerRepository,
+      branch: "main",
+      secret: "password-of-trigger-forge-key",
     });
   });
 

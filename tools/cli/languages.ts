@@ -21,7 +21,7 @@ export interface CommittedDirectory {
 }
 
 const git = (repository: string, args: readonly string[]) =>
-  run("git", ["-C", repository, ...args], { env: { ...process.env, LC_ALL: "C", GIT_TERMINAL_PROMPT: "0" } });
+  execute("git", ["-C", repository, ...args], { env: { LC_ALL: "C", GIT_TERMINAL_PROMPT: "0" } });
 
 /** Names of what lies in the directory at its commit; none where the commit has no such directory. */
 export const committedFiles = async ({ repository, commit, directory }: CommittedDirectory): Promise<string[]> => {

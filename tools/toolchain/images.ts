@@ -128,6 +128,12 @@ export const images: Record<string, ImageSpec> = {
     tektonImages.map((program) => [`tekton-${program}`, programImage("tekton", program, `/ko-app/${program}`)]),
   ),
   "tekton-resolvers": { ...programImage("tekton", "resolvers", "/ko-app/resolvers"), rootfs: "git" },
+  ...Object.fromEntries(
+    ["controller", "webhook", "eventlistenersink"].map((program) => [
+      `triggers-${program}`,
+      programImage("triggers", program, `/ko-app/${program}`),
+    ]),
+  ),
   "chains-controller": programImage("chains", "controller", "/ko-app/controller"),
   ...Object.fromEntries(
     ["controller", "webhook", "cainjector"].map((program) => [
@@ -148,5 +154,10 @@ export const images: Record<string, ImageSpec> = {
   "stage-node": { rootfs: "node-build", files: {}, config: { User: user } },
   "stage-python": { rootfs: "python-build", files: {}, config: { User: user } },
   "stage-publish": { rootfs: "publish", files: { "/usr/bin/crane": "crane/bin/crane" }, config: { User: user } },
+  "stage-trigger": {
+    rootfs: "git",
+    files: { "/usr/bin/team-webhook": "triggers/bin/team-webhook" },
+    config: { Entrypoint: ["/usr/bin/team-webhook"], User: user },
+  },
   forge: { rootfs: "forge", files: {}, config: { User: user } },
 };

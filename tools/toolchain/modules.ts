@@ -158,6 +158,17 @@ export const modules: Record<string, ModuleSpec> = {
     },
     share: ["config"],
   },
+  triggers: {
+    upstream: "github.com/tektoncd/triggers",
+    programs: {
+      controller: "cmd/controller",
+      webhook: "cmd/webhook",
+      eventlistenersink: "cmd/eventlistenersink",
+      // The wrapper's own main: what stands between a forge and an event listener.
+      "team-webhook": "",
+    },
+    share: ["config"],
+  },
   chains: {
     upstream: "github.com/tektoncd/chains",
     programs: { controller: "cmd/controller" },
