@@ -1,3 +1,4 @@
+export { parseAllowedSigners } from "./allowed-signers";
 export { canonicalBytes, definitionChecksum, digest, signatureAnnotation, type TektonObject } from "./canonical";
 export { checkPipeline, networkOfStage } from "./graph";
 export { ecdsaKeyPair, ed25519KeyPair, type KeyPair } from "./keys";

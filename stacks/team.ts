@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { FactoryError } from "../components/lib/errors";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
-import { definitionSigner, go, teamPipeline } from "../pipelines";
+import { definitionSigner, go, parseAllowedSigners, teamPipeline } from "../pipelines";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
@@ -12,7 +12,8 @@ import { clusterProvider } from "./provider";
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
   const factory = await readStack("factory", config.factoryStack);
-  const caBundlePem = config.caBundleFile === undefined ? undefined : readBundle(config.caBundleFile);
+  const caBundlePem =
+    config.caBundleFile === undefined ? undefined : readFile("caBundleFile", config.caBundleFile, caBundle);
   const namespace = teamNamespace(config.team);
 
   const pipeline = teamPipeline({
@@ -26,6 +27,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
       credentialsSecret: TEAM_OBJECTS.publisher,
     },
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
+    ...supplyChain(config),
     runtimeClasses: factory.runtimeClasses,
     signer: definitionSigner(factory.definitions.privateKeyPem),
   });
@@ -78,16 +80,43 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
   };
 };
 
-const readBundle = (file: string): string => {
+/** What the team asks of its supply chain; all of it becomes part of the signed definitions. */
+const supplyChain = (config: TeamConfig) => ({
+  artefact: config.artefact,
+  deniedLicenses: config.deniedLicenses?.split(",") ?? [],
+  deniedPackages: config.deniedPackages?.split(",") ?? [],
+  reproduce: config.reproduce,
+  ...(config.allowedSignersFile === undefined
+    ? {}
+    : {
+        allowedSigners: parseAllowedSigners(
+          readFile("allowedSignersFile", config.allowedSignersFile, signers),
+          config.allowedSignersFile,
+        ),
+      }),
+});
+
+/** What a file of the settings is, for whoever named one that cannot be read. */
+interface FileFacts {
+  rule: string;
+  fix: string;
+}
+
+const caBundle: FileFacts = {
+  rule: "It must be the path of a PEM file that this machine can read.",
+  fix: "Name the file that holds your network's certificate authorities, or leave the key out.",
+};
+
+const signers: FileFacts = {
+  rule: "It must be the path of a file that this machine can read.",
+  fix: "Name the file that lists who may sign commits, or leave the key out.",
+};
+
+const readFile = (key: string, file: string, { rule, fix }: FileFacts): string => {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new FactoryError({
-      code: "SSF-CONFIG-005",
-      path: "config caBundleFile",
-      given: error instanceof Error ? error.message : String(error),
-      rule: "It must be the path of a PEM file that this machine can read.",
-      fix: "Name the file that holds your network's certificate authorities, or leave the key out.",
-    });
+    const given = error instanceof Error ? error.message : String(error);
+    throw new FactoryError({ code: "SSF-CONFIG-005", path: `config ${key}`, given, rule, fix });
   }
 };

@@ -49,6 +49,7 @@ const factoryOutputs = {
     "stage-git": testImage("stage-git"),
     "stage-go": testImage("stage-go"),
     "stage-publish": testImage("stage-publish"),
+    "stage-scan": testImage("stage-scan"),
   },
 };
 
@@ -217,5 +218,5 @@ describe("stack of kind team", () => {
 });
 
 test("stage images are those of the lock file whose names say so", () => {
-  expect(Object.keys(stageImages(readToolchain()))).toEqual(["stage-git", "stage-go", "stage-publish"]);
+  expect(Object.keys(stageImages(readToolchain()))).toEqual(["stage-git", "stage-go", "stage-scan", "stage-publish"]);
 });

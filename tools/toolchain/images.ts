@@ -23,9 +23,14 @@ const network = ["conntrack", "iptables", "kmod", "nftables"];
 /** The root file systems that images and nodes share. */
 export const rootfs: Record<string, RootfsSpec> = {
   shell: { packages: [certificates] },
-  git: { packages: [certificates, "git", "tini"] },
+  git: {
+    packages: [certificates, "git", "openssh-client", "tini"],
+    // ssh-keygen refuses to run for a user without a name.
+    customize: [`echo 'stage:x:${nonRoot}:${nonRoot}::/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"`],
+  },
   forge: { packages: [certificates, "git", "lighttpd", "lighttpd-mod-openssl"] },
   publish: { packages: [certificates, "jq"] },
+  scan: { packages: ["jq", "unzip"] },
   "kube-proxy": { packages: network },
   cilium: { packages: [certificates, ...network, "clang-19", "ipset", "iproute2", "mount"] },
   node: {
@@ -133,6 +138,7 @@ export const images: Record<string, ImageSpec> = {
     files: { "/usr/local/go": "go-release" },
     config: { User: user, Env: ["PATH=/usr/local/go/bin:/usr/bin:/bin", "GOTOOLCHAIN=local"] },
   },
+  "stage-scan": { rootfs: "scan", files: { "/usr/bin/syft": "syft/bin/syft" }, config: { User: user } },
   "stage-publish": { rootfs: "publish", files: { "/usr/bin/crane": "crane/bin/crane" }, config: { User: user } },
   forge: { rootfs: "forge", files: {}, config: { User: user } },
 };
