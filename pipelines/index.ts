@@ -5,6 +5,7 @@ export { ecdsaKeyPair, ed25519KeyPair, type KeyPair } from "./keys";
 export { go, type GoOptions } from "./languages/go";
 export type * from "./model";
 export { patterns } from "./patterns";
+export { sbomMediaType } from "./stages/scan";
 export { definitionSigner, signDefinition, verifyDefinition, type DefinitionSigner } from "./sign";
 export {
   teamModel,

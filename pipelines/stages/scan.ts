@@ -96,7 +96,7 @@ const denials = String.raw`
   def resolved: first(
     (capture("^(?<before>.*)[(](?<inner>[^()]*)[)](?<after>.*)$")
       | "\(.before)\(.inner | verdict)\(.after)" | resolved),
-    (gsub("[()]"; " AND ") | verdict));
+    verdict);
   def expression_rules: if resolved == "DENIED"
     then [gsub("[()]"; "") | split(" OR ")[] | split(" AND ")[] | term_rules] | unique | join(" and ")
     else empty end;
@@ -127,7 +127,6 @@ done
 `;
 
 const script = String.raw`
-# Away from the source, where a file .syft.yaml could change what is seen.
 cd "$TMPDIR"
 ${unpackLicenses.trim()}
 export SYFT_GOLANG_LOCAL_MOD_CACHE_DIR="$TMPDIR/modules"

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import * as pulumi from "@pulumi/pulumi";
 
-import { ed25519KeyPair } from "../../pipelines";
+import { ed25519KeyPair, type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { factoryStack, stageImages } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
@@ -183,6 +183,7 @@ describe("stack of kind team", () => {
       "tekton.dev/v1:Task team-task-go-ingest-dependencies",
       "tekton.dev/v1:Task team-task-go-ingest-source",
       "tekton.dev/v1:Task team-task-go-publish",
+      "tekton.dev/v1:Task team-task-go-scan",
       expect.stringMatching(/^tekton\.dev\/v1alpha1:VerificationPolicy /),
     ]);
     expect((await run()).resources).toEqual(rendering.resources);
@@ -201,19 +202,51 @@ describe("stack of kind team", () => {
       namespace: "team-a",
       registryRepository: "registry.example:5000/team-a",
       pipelines: {
-        go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}] },
+        go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}, {}] },
       },
     });
   });
 
-  test("a company bundle that cannot be read is refused", async () => {
+  test.each(["caBundleFile", "allowedSignersFile"])("a file %s that cannot be read is refused", async (key) => {
     await render(
       () =>
-        expect(teamStack({ ...config, caBundleFile: "/gone.pem" })).rejects.toThrow(
-          /SSF-CONFIG-005 config caBundleFile/,
+        expect(teamStack({ ...config, [key]: "/gone.pem" })).rejects.toThrow(
+          new RegExp(`SSF-CONFIG-005 config ${key}`),
         ),
       { extra: referenceTo(factoryOutputs) },
     );
+  });
+
+  test("what the team asks of its supply chain is in the signed definitions", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "signers-"));
+    const file = join(directory, "allowed_signers");
+    writeFileSync(file, "# ours\nalice@example.com ssh-ed25519 AAAA\n");
+    try {
+      const strict = parseConfig({
+        kind: "team",
+        team: "a",
+        allowedSignersFile: file,
+        artefact: "file",
+        deniedLicenses: "AGPL-*,SSPL-1.0",
+        deniedPackages: "pkg:npm/one,pkg:npm/two@2",
+        reproduce: "true",
+      }) as TeamConfig;
+      const rendering = await render(() => teamStack(strict), { extra: referenceTo(factoryOutputs) });
+      const environment = rendering.resources
+        .filter(({ type }) => type === "kubernetes:tekton.dev/v1:Task")
+        .flatMap(({ inputs }) => (inputs as { spec: Task["spec"] }).spec.steps[0]?.env ?? []);
+      expect(environment).toEqual(
+        expect.arrayContaining([
+          { name: "ALLOWED_SIGNERS", value: "alice@example.com ssh-ed25519 AAAA" },
+          { name: "DENIED_LICENSES", value: '["AGPL-*","SSPL-1.0"]' },
+          { name: "DENIED_PACKAGES", value: '["pkg:npm/one","pkg:npm/two@2"]' },
+          { name: "WORKSPACE_REPRODUCED", value: "/workspace/reproduced" },
+        ]),
+      );
+      expect(JSON.stringify(rendering.resources)).toContain("application/vnd.secure-software-factory.files.v1");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 
