@@ -141,7 +141,11 @@ manifest="sha256:$stored" manifest_size=$size
 push "$manifest" "$manifest_size"
 `;
 
-/** The document is attached as a referrer of the artefact: crane keeps the list of referrers that a registry lacks. */
+/**
+ * The document is attached as a referrer of the artefact. For a registry that keeps no list of referrers crane writes one
+ * under a tag, as the OCI distribution specification says, but with the type of the configuration in place of the
+ * artefact's; the last lines set that right.
+ */
 const pushSbom = `
 cp "$WORKSPACE_SBOM/tree/${sbomFile}" "$TMPDIR/sbom.json"
 store "$TMPDIR/sbom.json"
@@ -167,6 +171,13 @@ jq -cnS --arg created "$created" --arg type ${sbomMediaType} --arg title ${sbomF
   }' >"$TMPDIR/sbom-manifest.json"
 store "$TMPDIR/sbom-manifest.json"
 push "sha256:$stored" "$size"
+
+referrers="$name:sha256-\${manifest#sha256:}"
+mkdir "$TMPDIR/referrers"
+cp "$TMPDIR/layout/oci-layout" "$TMPDIR/referrers"
+crane manifest "$referrers" | jq -cS --arg sbom "sha256:$stored" --arg type ${sbomMediaType} '
+  (.manifests[] | select(.digest == $sbom) | .artifactType) = $type' >"$TMPDIR/referrers/index.json"
+crane push --index "$TMPDIR/referrers" "$referrers"
 
 printf '%s' "$name" | tee "$RESULT_IMAGE_URL" >"$RESULT_SBOM_IMAGE_URL"
 printf '%s' "$manifest" >"$RESULT_IMAGE_DIGEST"
