@@ -173,11 +173,13 @@ store "$TMPDIR/sbom-manifest.json"
 push "sha256:$stored" "$size"
 
 referrers="$name:sha256-\${manifest#sha256:}"
-mkdir "$TMPDIR/referrers"
-cp "$TMPDIR/layout/oci-layout" "$TMPDIR/referrers"
-crane manifest "$referrers" | jq -cS --arg sbom "sha256:$stored" --arg type ${sbomMediaType} '
-  (.manifests[] | select(.digest == $sbom) | .artifactType) = $type' >"$TMPDIR/referrers/index.json"
-crane push --index "$TMPDIR/referrers" "$referrers"
+crane manifest "$referrers" >"$TMPDIR/referrers.json"
+jq -cS --arg sbom "sha256:$stored" --arg type ${sbomMediaType} '
+  (.manifests[] | select(.digest == $sbom) | .artifactType) = $type' "$TMPDIR/referrers.json" >"$TMPDIR/layout/index.json"
+for referrer in $(jq -r '.manifests[].digest' "$TMPDIR/referrers.json"); do
+  crane manifest "$name@$referrer" >"$blobs/\${referrer#sha256:}"
+done
+crane push --index "$TMPDIR/layout" "$referrers"
 
 printf '%s' "$name" | tee "$RESULT_IMAGE_URL" >"$RESULT_SBOM_IMAGE_URL"
 printf '%s' "$manifest" >"$RESULT_IMAGE_DIGEST"

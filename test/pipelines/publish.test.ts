@@ -20,6 +20,9 @@ interface Manifest {
   layers: { digest: string; mediaType: string; annotations?: Record<string, string> }[];
 }
 
+// Every test pushes to a real registry, some of them twice.
+jest.setTimeout(60_000);
+
 describeWith("registry", "crane")("publish", () => {
   let registry: LocalRegistry;
   let machine: Machine;
@@ -34,6 +37,8 @@ describeWith("registry", "crane")("publish", () => {
 
   const written = (workspace: string, script: string): string =>
     machine.run(stage("write", { writes: workspace, script }), {}).results["digest"] ?? "";
+
+  const path = () => ({ PATH: `${dirname(programPath("crane") ?? "")}:${process.env["PATH"] ?? ""}` });
 
   const published = (
     name: string,
@@ -64,13 +69,22 @@ describeWith("registry", "crane")("publish", () => {
         ...params,
       },
       {
-        PATH: `${dirname(programPath("crane") ?? "")}:${process.env["PATH"] ?? ""}`,
+        ...path(),
         DOCKER_CONFIG: machine.root,
         SSL_CERT_FILE: "/dev/null",
       },
     );
     return { run, output };
   };
+
+  /** What the tag lists that stands in for the registry's own list of referrers. */
+  const referrersOf = async (name: string, results: Record<string, string>) => {
+    const tag = (results["IMAGE_DIGEST"] ?? "").replace(":", "-");
+    return ((await registry.manifest(`team-a/${name}`, tag)) as { manifests: { artifactType: string }[] }).manifests;
+  };
+
+  const typesOf = async (name: string, results: Record<string, string>) =>
+    (await referrersOf(name, results)).map(({ artifactType }) => artifactType).sort();
 
   const manifest = (name: string, digest: string | undefined) =>
     registry.manifest(`team-a/${name}`, digest ?? "none") as Promise<Manifest>;
@@ -83,7 +97,7 @@ describeWith("registry", "crane")("publish", () => {
 
   test("pushes an image by digest whose layer is the output, the same each time", async () => {
     const { run, output } = published("image");
-    expect([run.status, run.output]).toEqual([0, ""]);
+    expect(run.status).toBe(0);
     expect(run.results["IMAGE_URL"]).toBe(`${registry.host}/team-a/image`);
     const { config, layers } = await manifest("image", run.results["IMAGE_DIGEST"]);
     expect(JSON.parse((await registry.blob("team-a/image", config.digest)).toString())).toEqual({
@@ -121,18 +135,43 @@ describeWith("registry", "crane")("publish", () => {
       subject: { mediaType: manifestType, digest: image },
     });
     expect((await registry.blob("team-a/listed", sha256(document))).toString()).toBe(document);
-    expect(await registry.manifest("team-a/listed", image.replace(":", "-"))).toMatchObject({
-      manifests: [{ digest: sbom, artifactType: "application/vnd.cyclonedx+json", mediaType: manifestType }],
-    });
+    expect(await referrersOf("listed", run.results)).toMatchObject([
+      { digest: sbom, artifactType: "application/vnd.cyclonedx+json", mediaType: manifestType },
+    ]);
   });
 
   test("lists a bill of materials once, however often the same commit is built", async () => {
     const [first, second] = [published("twice").run.results, published("twice").run.results];
     expect(first).toEqual(second);
-    const index = (await registry.manifest("team-a/twice", (first["IMAGE_DIGEST"] ?? "").replace(":", "-"))) as {
-      manifests: unknown[];
-    };
-    expect(index.manifests).toHaveLength(1);
+    expect(await referrersOf("twice", first)).toHaveLength(1);
+  });
+
+  test("keeps what others attached to the image", async () => {
+    const { results } = published("shared").run;
+    const attached = machine.run(
+      stage("attach", {
+        script: `
+          mkdir -p "$TMPDIR/layout/blobs/sha256"
+          add() { mv "$1" "$TMPDIR/layout/blobs/sha256/$(sha256sum <"$1" | cut -d ' ' -f 1)"; }
+          printf '{}' >"$TMPDIR/config" && add "$TMPDIR/config"
+          crane manifest "$IMAGE" | jq -c --arg digest "\${IMAGE#*@}" '
+            { schemaVersion, mediaType, artifactType: "text/other", layers: [], subject: { mediaType, $digest, size: 402 },
+              config: { mediaType: "text/other", digest: "${emptyDigest}", size: 2 } }' >"$TMPDIR/manifest"
+          digest=$(sha256sum <"$TMPDIR/manifest" | cut -d ' ' -f 1) size=$(stat -c %s "$TMPDIR/manifest")
+          add "$TMPDIR/manifest"
+          jq -cn --arg digest "sha256:$digest" --argjson size "$size" '
+            { schemaVersion: 2, manifests: [{ mediaType: "${manifestType}", $digest, $size }] }' >"$TMPDIR/layout/index.json"
+          printf '{"imageLayoutVersion":"1.0.0"}' >"$TMPDIR/layout/oci-layout"
+          crane push "$TMPDIR/layout" "\${IMAGE%@*}@sha256:$digest"`,
+      }),
+      {},
+      { ...path(), IMAGE: `${results["IMAGE_URL"] ?? ""}@${results["IMAGE_DIGEST"] ?? ""}` },
+    );
+    expect([attached.status, attached.output]).toEqual([0, expect.stringContaining("fallback tag")]);
+    const both = ["application/vnd.cyclonedx+json", "text/other"];
+    expect(await typesOf("shared", results)).toEqual(both);
+    expect(published("shared").run.status).toBe(0);
+    expect(await typesOf("shared", results)).toEqual(both);
   });
 
   test("pushes the files of the output as an artefact when the team asks for files", async () => {
