@@ -1,3 +1,4 @@
+export { parseAllowedSigners } from "./allowed-signers";
 export { canonicalBytes, definitionChecksum, digest, signatureAnnotation, type TektonObject } from "./canonical";
 export { checkPipeline, networkOfStage } from "./graph";
 export { ecdsaKeyPair, ed25519KeyPair, type KeyPair } from "./keys";
@@ -6,6 +7,7 @@ export { npm, type NpmOptions } from "./languages/npm";
 export { pip, type PipOptions } from "./languages/pip";
 export type * from "./model";
 export { patterns } from "./patterns";
+export { sbomMediaType } from "./stages/scan";
 export { definitionSigner, signDefinition, verifyDefinition, type DefinitionSigner } from "./sign";
 export {
   teamModel,

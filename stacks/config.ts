@@ -242,6 +242,57 @@ const teamSchema = z.strictObject({
   pipIndex: address
     .optional()
     .meta(facts("Python package index of the team.", ADDRESS_RULE, "https://pypi.example.com/simple/")),
+  deniedPackages: z
+    .string()
+    .regex(/^pkg:[a-z][a-z0-9.+-]*\/[A-Za-z0-9._~%+*/@-]+(,pkg:[a-z][a-z0-9.+-]*\/[A-Za-z0-9._~%+*/@-]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Packages that the team may not publish or build from.",
+        "It must be package URLs joined by commas, without qualifiers, with or without a version; * stands for any text.",
+        "pkg:npm/event-stream@3.3.6,pkg:golang/github.com/example/*",
+      ),
+    ),
+  deniedLicenses: z
+    .string()
+    .regex(/^[A-Za-z0-9.+*-]+(,[A-Za-z0-9.+*-]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Licences of packages that the team may not publish or build from.",
+        "It must be SPDX identifiers joined by commas; * stands for any text.",
+        "AGPL-*,SSPL-1.0",
+      ),
+    ),
+  allowedSignersFile: path
+    .optional()
+    .meta(
+      facts(
+        "File with the signers of commits, in OpenSSH's format allowed_signers; with it, only commits that they signed are built.",
+        PATH_RULE,
+        "allowed_signers",
+      ),
+    ),
+  reproduce: z
+    .boolean()
+    .default(false)
+    .meta(
+      facts(
+        "Whether a run builds twice and publishes only what comes out the same.",
+        "It must be true or false.",
+        "true",
+      ),
+    ),
+  artefact: z
+    .enum(["image", "file"])
+    .default("image")
+    .meta(
+      facts(
+        "What a run publishes: an image that runs the output, or the output's files as an OCI artefact.",
+        "It must be image or file.",
+        "file",
+      ),
+    ),
   quotaCpu: quantity.default("16").meta(facts("CPU limit of all pods of the team together.", QUANTITY_RULE, "16")),
   quotaMemory: quantity
     .default("32Gi")
@@ -338,8 +389,8 @@ export class ConfigError extends pulumi.RunError {
 export interface ConfigKey extends KeyFacts {
   name: string;
   kinds: StackKind[];
-  type: "string" | "integer";
-  default: string | number;
+  type: "string" | "integer" | "boolean";
+  default: string | number | boolean;
   /** Whether a stack of its kind may leave it out. */
   optional: boolean;
 }
@@ -360,8 +411,8 @@ export const configKeys = (): ConfigKey[] => [
 const keyOf = (kind: StackKind, name: string, property: Record<string, unknown>, required: boolean): ConfigKey => ({
   name,
   kinds: [kind],
-  type: property.type === "integer" ? "integer" : "string",
-  default: (property.default as string | number | undefined) ?? "",
+  type: property.type === "integer" || property.type === "boolean" ? property.type : "string",
+  default: (property.default as string | number | boolean | undefined) ?? "",
   optional: !required,
   description: String(property.description),
   rule: String(property.rule),
@@ -374,7 +425,7 @@ const keyOf = (kind: StackKind, name: string, property: Record<string, unknown>,
  */
 export const toPulumiConfigBlock = (): Record<
   string,
-  { type: string; description: string; default: string | number }
+  { type: string; description: string; default: string | number | boolean }
 > =>
   Object.fromEntries(
     configKeys().map((key) => [
@@ -416,8 +467,10 @@ export const readConfig = (): Config => {
   return parseConfig(Object.fromEntries(own));
 };
 
-const decode = (key: ConfigKey, value: string): string | number =>
-  key.type === "integer" && /^-?[0-9]+$/.test(value) ? Number(value) : value;
+const decode = (key: ConfigKey, value: string): string | number | boolean => {
+  if (key.type === "integer" && /^-?[0-9]+$/.test(value)) return Number(value);
+  return key.type === "boolean" && /^(true|false)$/.test(value) ? value === "true" : value;
+};
 
 const refusal = (code: string, name: string, given: string | undefined, { rule, example }: KeyFacts): Problem => ({
   code,

@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
-import { definitionSigner, go, type Language, npm, pip, teamPipeline } from "../pipelines";
+import { definitionSigner, go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
@@ -15,7 +15,8 @@ import { makeTrigger } from "./team-trigger";
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
   const factory = await readStack("factory", config.factoryStack);
-  const caBundlePem = config.caBundleFile === undefined ? undefined : readBundle(config.caBundleFile);
+  const caBundlePem =
+    config.caBundleFile === undefined ? undefined : readFile("caBundleFile", config.caBundleFile, caBundle);
   const namespace = teamNamespace(config.team);
   const egress = {
     forges: config.forges === undefined ? [] : distinctHosts(parseHosts(config.forges)),
@@ -33,6 +34,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     },
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
     forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
+    ...supplyChain(config),
     runtimeClasses: factory.runtimeClasses,
     signer: definitionSigner(factory.definitions.privateKeyPem),
     formerKeys: factory.definitions.formerPublicKeysPem,
@@ -108,16 +110,43 @@ const languagesOf = (config: TeamConfig): Language[] => {
   return config.languages.split(",").flatMap((name) => known[name] ?? []);
 };
 
-const readBundle = (file: string): string => {
+/** What the team asks of its supply chain; all of it becomes part of the signed definitions. */
+const supplyChain = (config: TeamConfig) => ({
+  artefact: config.artefact,
+  deniedLicenses: config.deniedLicenses?.split(",") ?? [],
+  deniedPackages: config.deniedPackages?.split(",") ?? [],
+  reproduce: config.reproduce,
+  ...(config.allowedSignersFile === undefined
+    ? {}
+    : {
+        allowedSigners: parseAllowedSigners(
+          readFile("allowedSignersFile", config.allowedSignersFile, signers),
+          config.allowedSignersFile,
+        ),
+      }),
+});
+
+/** What a file of the settings is, for whoever named one that cannot be read. */
+interface FileFacts {
+  rule: string;
+  fix: string;
+}
+
+const caBundle: FileFacts = {
+  rule: "It must be the path of a PEM file that this machine can read.",
+  fix: "Name the file that holds your network's certificate authorities, or leave the key out.",
+};
+
+const signers: FileFacts = {
+  rule: "It must be the path of a file that this machine can read.",
+  fix: "Name the file that lists who may sign commits, or leave the key out.",
+};
+
+const readFile = (key: string, file: string, { rule, fix }: FileFacts): string => {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new FactoryError({
-      code: "SSF-CONFIG-005",
-      path: "config caBundleFile",
-      given: error instanceof Error ? error.message : String(error),
-      rule: "It must be the path of a PEM file that this machine can read.",
-      fix: "Name the file that holds your network's certificate authorities, or leave the key out.",
-    });
+    const given = error instanceof Error ? error.message : String(error);
+    throw new FactoryError({ code: "SSF-CONFIG-005", path: `config ${key}`, given, rule, fix });
   }
 };

@@ -175,6 +175,25 @@ describe("a stack's settings", () => {
       "SSF-CONFIG-004 config schedule",
       { ...trigger, schedule: "@daily" },
     ],
+    [
+      "a denied package that is no package URL",
+      { ...team, deniedPackages: "event-stream" },
+      "SSF-CONFIG-004 config deniedPackages",
+      { ...team, deniedPackages: "pkg:npm/event-stream@3.3.6,pkg:npm/%40scope/*" },
+    ],
+    [
+      "denied licences with spaces",
+      { ...team, deniedLicenses: "MIT, GPL" },
+      "SSF-CONFIG-004 config deniedLicenses",
+      { ...team, deniedLicenses: "AGPL-*,SSPL-1.0" },
+    ],
+    ["a maybe", { ...team, reproduce: "maybe" }, "SSF-CONFIG-004 config reproduce", { ...team, reproduce: "true" }],
+    [
+      "an unknown artefact",
+      { ...team, artefact: "chart" },
+      "SSF-CONFIG-004 config artefact",
+      { ...team, artefact: "file" },
+    ],
   ])("%s is refused; its good twin is not", (_, bad, problem, good) => {
     expect(problemsOf(bad)).toEqual([problem]);
     expect(problemsOf(good)).toEqual([]);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
 import { NetworkPolicies } from "../../components/lib/network-policies";
-import { ed25519KeyPair } from "../../pipelines";
+import { ed25519KeyPair, type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { factoryStack, stageImages } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
@@ -56,6 +56,7 @@ const factoryOutputs = {
     "stage-python": testImage("stage-python"),
     "stage-publish": testImage("stage-publish"),
     "stage-trigger": testImage("stage-trigger"),
+    "stage-scan": testImage("stage-scan"),
   },
 };
 
@@ -195,7 +196,7 @@ describe("stack of kind team", () => {
     expect(definitions).toEqual([
       ...languages.map((language) => `tekton.dev/v1:Pipeline team-pipeline-${language}`),
       ...languages.flatMap((language) =>
-        ["build", "ingest-dependencies", "ingest-source", "publish"].map(
+        ["build", "ingest-dependencies", "ingest-source", "publish", "scan"].map(
           (stage) => `tekton.dev/v1:Task team-task-${language}-${stage}`,
         ),
       ),
@@ -234,7 +235,7 @@ describe("stack of kind team", () => {
       namespace: "team-a",
       registryRepository: "registry.example:5000/team-a",
       pipelines: {
-        go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}] },
+        go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}, {}] },
         npm: { params: expect.arrayContaining([expect.objectContaining({ name: "main", default: "." })]) as unknown },
         pip: { params: expect.arrayContaining([expect.objectContaining({ name: "module" })]) as unknown },
       },
@@ -293,14 +294,46 @@ describe("stack of kind team", () => {
     });
   });
 
-  test("a company bundle that cannot be read is refused", async () => {
+  test.each(["caBundleFile", "allowedSignersFile"])("a file %s that cannot be read is refused", async (key) => {
     await render(
       () =>
-        expect(teamStack({ ...config, caBundleFile: "/gone.pem" })).rejects.toThrow(
-          /SSF-CONFIG-005 config caBundleFile/,
+        expect(teamStack({ ...config, [key]: "/gone.pem" })).rejects.toThrow(
+          new RegExp(`SSF-CONFIG-005 config ${key}`),
         ),
       { extra: referenceTo(factoryOutputs) },
     );
+  });
+
+  test("what the team asks of its supply chain is in the signed definitions", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "signers-"));
+    const file = join(directory, "allowed_signers");
+    writeFileSync(file, "# ours\nalice@example.com ssh-ed25519 AAAA\n");
+    try {
+      const strict = parseConfig({
+        kind: "team",
+        team: "a",
+        allowedSignersFile: file,
+        artefact: "file",
+        deniedLicenses: "AGPL-*,SSPL-1.0",
+        deniedPackages: "pkg:npm/one,pkg:npm/two@2",
+        reproduce: "true",
+      }) as TeamConfig;
+      const rendering = await render(() => teamStack(strict), { extra: referenceTo(factoryOutputs) });
+      const environment = rendering.resources
+        .filter(({ type }) => type === "kubernetes:tekton.dev/v1:Task")
+        .flatMap(({ inputs }) => (inputs as { spec: Task["spec"] }).spec.steps[0]?.env ?? []);
+      expect(environment).toEqual(
+        expect.arrayContaining([
+          { name: "ALLOWED_SIGNERS", value: "alice@example.com ssh-ed25519 AAAA" },
+          { name: "DENIED_LICENSES", value: '["AGPL-*","SSPL-1.0"]' },
+          { name: "DENIED_PACKAGES", value: '["pkg:npm/one","pkg:npm/two@2"]' },
+          { name: "WORKSPACE_REPRODUCED", value: "/workspace/reproduced" },
+        ]),
+      );
+      expect(JSON.stringify(rendering.resources)).toContain("application/vnd.secure-software-factory.files.v1");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 

@@ -29,7 +29,11 @@ const compileStandardLibrary =
 /** The root file systems that images and nodes share. */
 export const rootfs: Record<string, RootfsSpec> = {
   shell: { packages: [certificates] },
-  git: { packages: [certificates, "git", "tini"] },
+  git: {
+    packages: [certificates, "git", "openssh-client", "tini"],
+    // ssh-keygen refuses to run for a user without a name.
+    customize: [`echo 'stage:x:${nonRoot}:${nonRoot}::/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"`],
+  },
   forge: { packages: [certificates, "git", "lighttpd", "lighttpd-mod-openssl"] },
   publish: { packages: [certificates, "jq"] },
   "node-build": { packages: [certificates, "npm"], customize: [runtimeOf(["nodejs"])] },
@@ -38,6 +42,7 @@ export const rootfs: Record<string, RootfsSpec> = {
     // Wheels take the C++ library from the system.
     customize: [runtimeOf(["python3-minimal", "libpython3.11-stdlib", "libstdc++6"], compileStandardLibrary)],
   },
+  scan: { packages: ["jq", "unzip"] },
   "kube-proxy": { packages: network },
   cilium: { packages: [certificates, ...network, "clang-19", "ipset", "iproute2", "mount"] },
   node: {
@@ -153,6 +158,7 @@ export const images: Record<string, ImageSpec> = {
   },
   "stage-node": { rootfs: "node-build", files: {}, config: { User: user } },
   "stage-python": { rootfs: "python-build", files: {}, config: { User: user } },
+  "stage-scan": { rootfs: "scan", files: { "/usr/bin/syft": "syft/bin/syft" }, config: { User: user } },
   "stage-publish": { rootfs: "publish", files: { "/usr/bin/crane": "crane/bin/crane" }, config: { User: user } },
   "stage-trigger": {
     rootfs: "git",
