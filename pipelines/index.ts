@@ -4,8 +4,10 @@ export { ecdsaKeyPair, ed25519KeyPair, type KeyPair } from "./keys";
 export { go, type GoOptions } from "./languages/go";
 export type * from "./model";
 export { patterns } from "./patterns";
+export { describePipeline, mermaidPicture, svgPicture, type PicturedPipeline, type PicturedStage } from "./picture";
 export { definitionSigner, signDefinition, verifyDefinition, type DefinitionSigner } from "./sign";
 export {
+  defaultPipeline,
   teamModel,
   teamPipeline,
   unsignedTeamPipeline,

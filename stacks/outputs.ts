@@ -26,6 +26,16 @@ const forge = z.object({
   caPem: text,
 });
 
+const stage = z.object({
+  name: text,
+  task: text,
+  serviceAccount: text,
+  jailed: z.boolean(),
+  network: text,
+  reads: z.array(text),
+  writes: text.optional(),
+});
+
 const outputSchemas = {
   cluster: z.object({ schema, kubeconfig: text, clusterIdentifier: text, runtimeClasses, apiServer: text }),
   factory: z.object({
@@ -49,7 +59,7 @@ const outputSchemas = {
       z.string(),
       z.object({
         name: text,
-        stages: z.array(z.object({ name: text, task: text, serviceAccount: text, jailed: z.boolean(), network: text })),
+        stages: z.array(stage),
         digests: z.record(z.string(), text),
         runTemplate: z.record(z.string(), z.unknown()),
         params: z.array(z.object({ name: text, description: text, pattern: text, default: z.string().optional() })),

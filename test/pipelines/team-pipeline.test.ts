@@ -33,6 +33,8 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-source",
         jailed: false,
         network: "forge",
+        reads: [],
+        writes: "source",
       },
       {
         name: "ingest-dependencies",
@@ -40,9 +42,26 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-dependencies",
         jailed: false,
         network: "dependencies",
+        reads: ["source"],
+        writes: "dependencies",
       },
-      { name: "build", task: "go-build", serviceAccount: "build", jailed: true, network: "none" },
-      { name: "publish", task: "go-publish", serviceAccount: "publish", jailed: false, network: "registry" },
+      {
+        name: "build",
+        task: "go-build",
+        serviceAccount: "build",
+        jailed: true,
+        network: "none",
+        reads: ["source", "dependencies"],
+        writes: "output",
+      },
+      {
+        name: "publish",
+        task: "go-publish",
+        serviceAccount: "publish",
+        jailed: false,
+        network: "registry",
+        reads: ["output"],
+      },
     ]);
   });
 
