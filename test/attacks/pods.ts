@@ -1,8 +1,15 @@
 import { variants, type Path } from "../../tools/cli/attack-session";
+import type { Expectation } from "../../tools/cli/attacks";
 import { atAdmission, byRights, idle, jailedPod, type FactoryAttack } from "./support";
 
 const container: Path = ["spec", "containers", 0];
 const security: Path = [...container, "securityContext"];
+
+/** The API server itself may know that this cluster has no such pods, before any rule is asked. */
+const byFormOrRule: Expectation = {
+  by: [...atAdmission.by, "API server"],
+  message: new RegExp(`${atAdmission.message.source}|securityContext\\.(privileged|procMount)`),
+};
 
 export const pods: FactoryAttack = {
   name: "pods",
@@ -33,13 +40,12 @@ export const pods: FactoryAttack = {
           ["host PIDs", [["spec", "hostPID"], true]],
           ["host IPC", [["spec", "hostIPC"], true]],
           ["host port", [[...container, "ports"], [{ containerPort: 80, hostPort: 80 }]]],
-          ["privileged", [[...security, "privileged"], true], [[...security, "allowPrivilegeEscalation"], true]],
           ["privilege escalation", [[...security, "allowPrivilegeEscalation"], true]],
           ["root", [[...security, "runAsUser"], 0]],
           ["added capability", [[...security, "capabilities"], { drop: ["ALL"], add: ["NET_RAW"] }]],
           ["kept capabilities", [[...security, "capabilities"], {}]],
           ["no seccomp", [[...security, "seccompProfile"], { type: "Unconfined" }]],
-          ["unmasked /proc", [[...security, "procMount"], "Unmasked"]],
+          ["root in a user namespace", [["spec", "hostUsers"], false], [[...security, "runAsUser"], 0]],
           ["hostPath", [["spec", "volumes"], [{ name: "host", hostPath: { path: "/" } }]]],
           ["host aliases", [["spec", "hostAliases"], [{ ip: "203.0.113.1", hostnames: ["registry.example.com"] }]]],
           ["name servers", [["spec", "dnsPolicy"], "None"], [["spec", "dnsConfig"], { nameservers: ["203.0.113.53"] }]],
@@ -64,6 +70,10 @@ export const pods: FactoryAttack = {
           ["label of a stage", [["metadata", "labels"], { "tekton.dev/pipelineTask": "publish" }]],
           ["kernel settings", [["spec", "securityContext", "sysctls"], [{ name: "kernel.msgmax", value: "65536" }]]],
         ]),
+        ...variants(admin, good, [
+          ["privileged", [[...security, "privileged"], true], [[...security, "allowPrivilegeEscalation"], true]],
+          ["unmasked /proc", [[...security, "procMount"], "Unmasked"]],
+        ]).map((attempt) => ({ ...attempt, expected: byFormOrRule })),
       ],
       controls: [{ name: "jailed pod, as an administrator", run: () => admin.wouldCreate(good) }],
     });

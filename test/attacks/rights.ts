@@ -69,13 +69,7 @@ export const rights: FactoryAttack = {
           "--dry-run=server",
           `--patch=${JSON.stringify({ data: { "trusted-resources-verification-no-match-policy": "ignore" } })}`,
         ]),
-        asks("delete a run, and what it shows with it", [
-          "delete",
-          "pipelineruns.v1.tekton.dev",
-          "--all",
-          inTeam,
-          "--dry-run=server",
-        ]),
+        removed("delete a run, and what it shows with it", "pipelineruns.v1.tekton.dev", "any", [inTeam]),
         asks("list nodes", ["get", "nodes"]),
         asks("pods of a node by its kubelet", ["get", "--raw=/api/v1/nodes/any/proxy/pods"]),
         ...foreign.flatMap((namespace) => [

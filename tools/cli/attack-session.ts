@@ -104,7 +104,8 @@ const ask = async (
   }
 };
 
-const actor = (kubectl: Kubectl, signal: AbortSignal, flags: readonly string[]): Actor => {
+/** Talks to the API server with these flags of kubectl. */
+export const actor = (kubectl: Kubectl, signal: AbortSignal, flags: readonly string[]): Actor => {
   const tell: Actor["ask"] = (args, input, reached) => {
     signal.throwIfAborted();
     return ask(kubectl, [...args, ...flags], input, reached);
@@ -239,28 +240,29 @@ export const openStand = async (
 
   const open = (defer: Defer): Session => {
     const id = randomBytes(4).toString("hex");
+    const bench = `ssf-attack-${id}`;
     const create = async (object: ClusterObject): Promise<void> => {
       signal.throwIfAborted();
       const { kind, apiVersion, metadata } = object;
       const [group] = apiVersion.includes("/") ? apiVersion.split("/") : [undefined];
       const type = group === undefined ? kind : `${kind}.${apiVersion.split("/").reverse().join(".")}`;
       const made = kubectl.text(["create", "--filename=-"], JSON.stringify(object));
-      defer(`${kind} ${metadata.name}`, async () => {
-        await made.catch(() => undefined);
-        const where = metadata.namespace === undefined ? [] : [`--namespace=${metadata.namespace}`];
-        await kubectl.text(["delete", type, metadata.name, ...where, "--ignore-not-found", "--wait=false"]);
-      });
+      const { namespace } = metadata;
+      // What lies in a namespace of the attack's own goes with it.
+      if (namespace !== bench)
+        defer(`${kind} ${metadata.name}`, async () => {
+          await made.catch(() => undefined);
+          const where = namespace === undefined ? [] : [`--namespace=${namespace}`];
+          await kubectl.text(["delete", type, metadata.name, ...where, "--ignore-not-found", "--wait=false"]);
+          const gone = ["wait", "--for=delete", `${type}/${metadata.name}`, ...where, "--timeout=25s"];
+          await patiently(() => kubectl.text(gone), 6);
+        });
       await made;
     };
     const workbench = async (): Promise<string> => {
-      const name = `ssf-attack-${id}`;
       const labels = { [attackLabel]: id, "pod-security.kubernetes.io/enforce": "privileged" };
-      await create({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
-      defer(`namespace ${name}`, async () => {
-        await kubectl.text(["delete", "namespace", name, "--ignore-not-found", "--wait=false"]);
-        await patiently(() => kubectl.text(["wait", "--for=delete", `namespace/${name}`, "--timeout=25s"]), 6);
-      });
-      return name;
+      await create({ apiVersion: "v1", kind: "Namespace", metadata: { name: bench, labels } });
+      return bench;
     };
     return {
       id,
