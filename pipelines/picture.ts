@@ -167,7 +167,9 @@ export const svgPicture = (pipeline: PicturedPipeline): string => {
   const boxWidth = Math.max(140, ...labels.map((label) => label.length * size.letter + 28));
   const column = boxWidth + size.gap;
   const legendWidth = 660;
-  const width = Math.max(2 * size.margin + stages.length * column - size.gap, legendWidth + 2 * size.margin);
+  const width = Math.ceil(
+    Math.max(2 * size.margin + stages.length * column - size.gap, legendWidth + 2 * size.margin),
+  );
   const left = (index: number) => size.margin + index * column;
   const middle = (index: number) => left(index) + boxWidth / 2;
   const networkTop = size.margin + size.title;
@@ -175,7 +177,7 @@ export const svgPicture = (pipeline: PicturedPipeline): string => {
   const stageBottom = stageTop + size.box;
   const laneTop = (lane: number) => stageBottom + size.gap + 16 + lane * size.lane;
   const legendTop = laneTop(workspaces.length) + 6;
-  const height = legendTop + size.legend + size.margin - 8;
+  const height = Math.ceil(legendTop + size.legend + size.margin - 8);
 
   /** Where the arrows of a stage stand: one for what it writes, and one for each workspace that it reads. */
   const slot = (index: number, name: string): number => {

@@ -1,3 +1,0 @@
-from program import main
-
-main()
