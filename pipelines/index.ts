@@ -8,8 +8,10 @@ export { pip, type PipOptions } from "./languages/pip";
 export type * from "./model";
 export { patterns } from "./patterns";
 export { sbomMediaType } from "./stages/scan";
+export { describePipeline, mermaidPicture, svgPicture, type PicturedPipeline, type PicturedStage } from "./picture";
 export { definitionSigner, signDefinition, verifyDefinition, type DefinitionSigner } from "./sign";
 export {
+  defaultPipeline,
   teamModel,
   teamPipeline,
   unsignedTeamPipeline,

@@ -83,6 +83,10 @@ export interface StageSummary {
   jailed: boolean;
   /** What it may reach. */
   network: string;
+  /** Workspaces that it sees, read-only. */
+  reads: readonly string[];
+  /** The workspace that it alone fills. @default none */
+  writes?: string;
 }
 
 /** A team's pipeline, ready to apply. */
@@ -210,6 +214,17 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   };
 };
 
+/** The model of a language before a team has any settings; for whoever shows it, since it names nothing that exists. */
+export const defaultPipeline = (language: Language): PipelineModel =>
+  teamModel({
+    team: "team",
+    namespace: "team",
+    images: {},
+    language,
+    registry: { repository: "registry.example.com/team", credentialsSecret: "publisher" },
+    runtimeClasses: null,
+  });
+
 /** A team's pipeline without signatures: for whoever has no key at hand, or gets it only while applying. */
 export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
   const model = teamModel(args);
@@ -237,6 +252,8 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
       serviceAccount: stage.name,
       jailed: stage.network === "none",
       network: stage.network,
+      reads: stage.reads,
+      ...(stage.writes === undefined ? {} : { writes: stage.writes }),
     })),
     params: [...model.params],
   };

@@ -3,14 +3,17 @@ import { join } from "node:path";
 
 import { parseDocument } from "yaml";
 
+import { defaultPipeline, describePipeline, go, mermaidPicture, type PicturedPipeline, svgPicture } from "../pipelines";
 import { type ConfigKey, configKeys, STACK_KINDS, toPulumiConfigBlock } from "./config";
 
 const root = join(__dirname, "..");
 
-/** Files that are derived from the settings' schemas, with the content that they must have. */
+/** Files that are derived from settings and pipelines, with the content that they must have. */
 export const generatedFiles = (): Record<string, string> => ({
   "Pulumi.yaml": projectFile(readFileSync(join(root, "Pulumi.yaml"), "utf8")),
   "docs/reference/config.md": referencePage(),
+  "docs/reference/pipeline.md": pipelinePage(defaultPipeline(go())),
+  "docs/reference/pipeline.svg": svgPicture(defaultPipeline(go())),
 });
 
 const projectFile = (current: string): string => {
@@ -51,6 +54,22 @@ const referencePage = (): string => {
     ),
   ].join("\n");
 };
+
+const pipelinePage = (pipeline: PicturedPipeline): string =>
+  [
+    `# The pipeline for ${pipeline.name}`,
+    "",
+    "Generated from `pipelines/` by `npm run generate`. `./factory graph` draws the pipelines of your own teams.",
+    "",
+    `![${describePipeline(pipeline)}](pipeline.svg)`,
+    "",
+    "The same as Mermaid:",
+    "",
+    "```mermaid",
+    mermaidPicture(pipeline).trimEnd(),
+    "```",
+    "",
+  ].join("\n");
 
 if (require.main === module) {
   for (const [file, content] of Object.entries(generatedFiles())) writeFileSync(join(root, file), content);

@@ -33,6 +33,8 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-source",
         jailed: false,
         network: "forge",
+        reads: [],
+        writes: "source",
       },
       {
         name: "ingest-dependencies",
@@ -40,10 +42,35 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-dependencies",
         jailed: false,
         network: "dependencies",
+        reads: ["source"],
+        writes: "dependencies",
       },
-      { name: "build", task: "go-build", serviceAccount: "build", jailed: true, network: "none" },
-      { name: "scan", task: "go-scan", serviceAccount: "scan", jailed: true, network: "none" },
-      { name: "publish", task: "go-publish", serviceAccount: "publish", jailed: false, network: "registry" },
+      {
+        name: "build",
+        task: "go-build",
+        serviceAccount: "build",
+        jailed: true,
+        network: "none",
+        reads: ["source", "dependencies"],
+        writes: "output",
+      },
+      {
+        name: "scan",
+        task: "go-scan",
+        serviceAccount: "scan",
+        jailed: true,
+        network: "none",
+        reads: ["source", "dependencies", "output"],
+        writes: "sbom",
+      },
+      {
+        name: "publish",
+        task: "go-publish",
+        serviceAccount: "publish",
+        jailed: false,
+        network: "registry",
+        reads: ["output", "sbom"],
+      },
     ]);
   });
 
