@@ -441,7 +441,7 @@ with zipfile.ZipFile(directory + "/" + name + "-1.0-py3-none-any.whl", "w") as w
     ["a source that can be edited", "-e .", "'-e .' is an option"],
     ["another index", "--extra-index-url https://elsewhere.test/simple", "is an option"],
     ["another file", "-r more.txt", "'-r more.txt' is an option"],
-    ["a variable", `word==${"${VERSION}"} --hash=sha256:${"0".repeat(64)}`, "does not fix a version"],
+    ["a variable", "word==${VERSION} --hash=sha256:" + "0".repeat(64), "does not fix a version"],
   ])("refuse an entry with %s", (_, line, message) => {
     const run = bench.ingest(bench.source(program(`word==1.0 --hash=${digest}\n${line}\n`)));
     expect([run.status, run.output]).toEqual([
