@@ -167,9 +167,7 @@ export const svgPicture = (pipeline: PicturedPipeline): string => {
   const boxWidth = Math.max(140, ...labels.map((label) => label.length * size.letter + 28));
   const column = boxWidth + size.gap;
   const legendWidth = 660;
-  const width = Math.ceil(
-    Math.max(2 * size.margin + stages.length * column - size.gap, legendWidth + 2 * size.margin),
-  );
+  const width = Math.ceil(Math.max(2 * size.margin + stages.length * column - size.gap, legendWidth + 2 * size.margin));
   const left = (index: number) => size.margin + index * column;
   const middle = (index: number) => left(index) + boxWidth / 2;
   const networkTop = size.margin + size.title;
