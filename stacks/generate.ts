@@ -3,15 +3,30 @@ import { join } from "node:path";
 
 import { parseDocument } from "yaml";
 
+import { go, unsignedTeamPipeline } from "../pipelines";
+import { admissionGuide } from "../policies/admission/guide";
 import { type ConfigKey, configKeys, STACK_KINDS, toPulumiConfigBlock } from "./config";
 
 const root = join(__dirname, "..");
 
-/** Files that are derived from the settings' schemas, with the content that they must have. */
+/** Files that are derived from the program, with the content that they must have. */
 export const generatedFiles = (): Record<string, string> => ({
   "Pulumi.yaml": projectFile(readFileSync(join(root, "Pulumi.yaml"), "utf8")),
   "docs/reference/config.md": referencePage(),
+  "docs/guides/admission.md": admissionGuide(samplePipeline()),
 });
+
+const samplePipeline = () => {
+  const image = `images.example@sha256:${"0".repeat(64)}`;
+  return unsignedTeamPipeline({
+    team: "example",
+    namespace: "team-example",
+    images: { "stage-git": image, "stage-go": image, "stage-publish": image },
+    language: go(),
+    registry: { repository: "registry.example/team-example", credentialsSecret: "publisher" },
+    runtimeClasses: { jailed: "jailed", networked: "networked" },
+  });
+};
 
 const projectFile = (current: string): string => {
   const document = parseDocument(current);
