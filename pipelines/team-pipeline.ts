@@ -44,12 +44,22 @@ export interface TeamPipelineArgs {
    * @default that of the registry, since the factory has one authority for all its services
    */
   forgeCaConfigMap?: string;
+  /** Forges that sources come from, each as `<name>:<port>`. @default any that the network lets it reach */
+  forges?: readonly string[];
   /** Runtime classes of the cluster; `null` when NetworkPolicies alone are the jail. */
   runtimeClasses: RuntimeClasses | null;
   /** Size of each workspace. @default 1Gi, dependencies 4Gi */
   storage?: { source?: string; dependencies?: string; output?: string };
   /** How long a run may take, as Go writes durations. @default 1h0m0s */
   timeout?: string;
+}
+
+/** What {@link teamPipeline} needs. */
+export interface SignedTeamPipelineArgs extends TeamPipelineArgs {
+  /** Signs every definition. */
+  signer: DefinitionSigner;
+  /** Keys, as SPKI PEM, that signed definitions before and still verify: of teams that were not brought up since. @default none */
+  formerKeys?: readonly string[];
 }
 
 /** One stage, as whoever makes its service account or verifies its run needs it. */
@@ -153,6 +163,7 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
         image: images["stage-git"] ?? "",
         ...bundle,
         ...(forgeCaConfigMap === undefined ? {} : { forgeCaConfigMap }),
+        ...(args.forges === undefined ? {} : { forges: args.forges }),
       }),
       ...language.stages({ images, ...bundle }),
       publish({
@@ -218,12 +229,15 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
  *   signer: definitionSigner(privateKeyPem),
  * });
  */
-export const teamPipeline = (args: TeamPipelineArgs & { signer: DefinitionSigner }): SignedTeamPipeline => {
+export const teamPipeline = (args: SignedTeamPipelineArgs): SignedTeamPipeline => {
   const unsigned = unsignedTeamPipeline(args);
   return {
     ...unsigned,
     tasks: unsigned.tasks.map((task) => signDefinition(task, args.signer)),
     pipeline: signDefinition(unsigned.pipeline, args.signer),
-    verificationPolicy: verificationPolicyOf(args, args.signer.publicKeyPem),
+    verificationPolicy: verificationPolicyOf(args, [
+      { name: "current", publicKeyPem: args.signer.publicKeyPem },
+      ...(args.formerKeys ?? []).map((publicKeyPem, index) => ({ name: `former-${index + 1}`, publicKeyPem })),
+    ]),
   };
 };

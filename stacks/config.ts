@@ -3,6 +3,7 @@ import { z } from "zod";
 
 import { CertManagerEngine } from "../components/cert-manager";
 import { describeProblem, type Problem } from "../components/lib/errors";
+import { HOSTS_RULE, isHostList } from "../components/lib/hosts";
 import { isDnsLabel } from "../components/lib/names";
 import { MAXIMUM_TEAM_NAME } from "../components/team";
 
@@ -39,6 +40,8 @@ const NAMES_RULE = "It must be names as the API server knows them, joined by com
 const path = z.string().min(1);
 
 const PATH_RULE = "It must be the path of a file that this machine can read.";
+
+const hosts = z.string().refine(isHostList);
 
 const clusterSchema = z
   .strictObject({
@@ -143,7 +146,34 @@ const factorySchema = z
           "2",
         ),
       ),
+    definitionsOldestKeyEpoch: z
+      .int()
+      .min(1)
+      .optional()
+      .meta(
+        facts(
+          "Oldest of those keys whose signatures still hold. Without it the key before the newest still verifies, until every team was brought up again.",
+          "It must be a whole number from 1 to definitionsKeyEpoch.",
+          "2",
+        ),
+      ),
+    definitionsKeyFile: path
+      .optional()
+      .meta(
+        facts(
+          "PEM file (PKCS #8) with the Ed25519 or ECDSA P-256 key that signs definitions, in place of a key that the stack makes.",
+          PATH_RULE,
+          "/run/keys/definitions.pem",
+        ),
+      ),
+    definitionsFormerKeysFile: path
+      .optional()
+      .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
   })
+  .refine(
+    ({ definitionsKeyEpoch, definitionsOldestKeyEpoch = 1 }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch,
+    { path: ["definitionsOldestKeyEpoch"] },
+  )
   .refine((config) => inRange(config.registryClusterIp, config.serviceCidr), { path: ["registryClusterIp"] });
 
 const teamSchema = z.strictObject({
@@ -170,6 +200,24 @@ const teamSchema = z.strictObject({
         "Go module proxies of the team, as GOPROXY.",
         "It must be https addresses, direct or off, joined by commas or bars.",
         "https://goproxy.example.com",
+      ),
+    ),
+  forges: hosts
+    .optional()
+    .meta(
+      facts(
+        "Forges that the team takes sources from, beside the factory's own.",
+        HOSTS_RULE,
+        "github.com,git.example.com:8443",
+      ),
+    ),
+  registries: hosts
+    .optional()
+    .meta(
+      facts(
+        "Package registries that the team takes dependencies from, beside the mirrors that it sets; without the key the public ones of its languages, where no mirror replaces them.",
+        HOSTS_RULE,
+        "proxy.golang.org,sum.golang.org",
       ),
     ),
   quotaCpu: quantity.default("16").meta(facts("CPU limit of all pods of the team together.", QUANTITY_RULE, "16")),

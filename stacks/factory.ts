@@ -9,8 +9,8 @@ import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
-import { ed25519KeyPair } from "../pipelines";
 import type { FactoryConfig } from "./config";
+import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { image, readToolchain, source, type Toolchain } from "./toolchain";
@@ -52,6 +52,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       clusterIp: config.registryClusterIp,
       issuer: authority.issuer,
       storageClass: storage.storageClass,
+      networkPolicies: cluster.networkPolicies,
     },
     served,
   );
@@ -116,15 +117,12 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     opts,
   );
 
-  const epoch = config.definitionsKeyEpoch;
-  const definitionsSeed = new random.RandomBytes("definitions-key", { length: 32, keepers: { epoch: String(epoch) } });
-  const definitions = pulumi.secret(definitionsSeed.base64).apply(ed25519KeyPair);
-
   return {
     schema: SCHEMA,
     kubeconfig: pulumi.secret(cluster.kubeconfig),
     clusterIdentifier: cluster.clusterIdentifier,
     runtimeClasses: cluster.runtimeClasses,
+    networkPolicies: cluster.networkPolicies,
     registry: {
       host: registry.host,
       namespace: registry.namespace,
@@ -137,11 +135,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       chains: { username: "chains", password: registry.chainsPassword },
     }),
     provenance: { builderId: chains.builderId, publicKeyPem: chains.publicKeyPem },
-    definitions: {
-      publicKeyPem: pulumi.unsecret(definitions.publicKeyPem),
-      privateKeyPem: pulumi.secret(definitions.privateKeyPem),
-      keyEpoch: epoch,
-    },
+    definitions: definitionKeys(config),
     forge: {
       url: forge.url,
       namespace: forge.namespace,

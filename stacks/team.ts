@@ -3,8 +3,10 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 
 import { FactoryError } from "../components/lib/errors";
+import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
 import { definitionSigner, go, teamPipeline } from "../pipelines";
+import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
@@ -14,6 +16,10 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
   const factory = await readStack("factory", config.factoryStack);
   const caBundlePem = config.caBundleFile === undefined ? undefined : readBundle(config.caBundleFile);
   const namespace = teamNamespace(config.team);
+  const egress = {
+    forges: config.forges === undefined ? [] : distinctHosts(parseHosts(config.forges)),
+    registries: registryHosts({ ...config, languages: ["go"] }),
+  };
 
   const pipeline = teamPipeline({
     team: config.team,
@@ -26,8 +32,10 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
       credentialsSecret: TEAM_OBJECTS.publisher,
     },
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
+    forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
     runtimeClasses: factory.runtimeClasses,
     signer: definitionSigner(factory.definitions.privateKeyPem),
+    formerKeys: factory.definitions.formerPublicKeysPem,
   });
 
   const login = ({ username, password }: { username: string; password: string }) => ({
@@ -46,6 +54,8 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
       reader: login(factory.registryCredentials.reader),
       caPem: factory.registry.caPem,
       caBundlePem,
+      networkPolicies: factory.networkPolicies,
+      egress,
       quota: {
         cpu: config.quotaCpu,
         memory: config.quotaMemory,
@@ -70,6 +80,8 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
         params: pipeline.params,
       },
     },
+    networkPolicies: factory.networkPolicies,
+    egress,
     registryRepository: team.registryRepository,
     provenance: factory.provenance,
     definitionsPublicKeyPem: factory.definitions.publicKeyPem,

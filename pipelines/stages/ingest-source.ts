@@ -10,7 +10,23 @@ export interface IngestSourceArgs {
   caBundleConfigMap?: string;
   /** ConfigMap whose key `ca.crt` holds the authority of the factory's own forge, trusted as well. @default none */
   forgeCaConfigMap?: string;
+  /** Forges that it takes sources from, each as `<name>:<port>`. @default any */
+  forges?: readonly string[];
 }
+
+/** Refuses a forge that the team does not list, before anything is asked of it. */
+const forgeCheck = `
+forge=\${PARAM_REPOSITORY#https://}
+forge=$(printf '%s' "\${forge%%/*}" | tr '[:upper:]' '[:lower:]')
+case "$forge" in
+  *:*) ;;
+  *) forge="$forge:443" ;;
+esac
+case " $FORGES " in
+  *" $forge "*) ;;
+  *) refuse "this team takes sources from $FORGES and not from $forge; its stack's setting forges lists them" ;;
+esac
+`;
 
 const script = `
 case \${#PARAM_COMMIT} in
@@ -50,13 +66,13 @@ git show --no-patch --format=%ct HEAD | tr -d '\\n' >"$RESULT_TIMESTAMP"
 `;
 
 /** The stage that takes one commit of a git repository and leaves its tree, without the history. */
-export const ingestSource = ({ image, caBundleConfigMap, forgeCaConfigMap }: IngestSourceArgs): Stage => {
+export const ingestSource = ({ image, caBundleConfigMap, forgeCaConfigMap, forges }: IngestSourceArgs): Stage => {
   const trusted = withAuthority(authorities(caBundleConfigMap), "forge-authority", forgeCaConfigMap);
   return {
     name: "ingest-source",
     description: "Checks out one commit of a git repository.",
     image,
-    script,
+    script: forges === undefined ? script : `${forgeCheck}${script}`,
     params: [
       {
         name: "repository",
@@ -84,6 +100,7 @@ export const ingestSource = ({ image, caBundleConfigMap, forgeCaConfigMap }: Ing
     network: "forge",
     env: {
       AUTHORITIES: trusted.files.join(" "),
+      ...(forges === undefined ? {} : { FORGES: forges.join(" ") }),
       GIT_ALLOW_PROTOCOL: "https",
       GIT_CONFIG_COUNT: "2",
       GIT_CONFIG_KEY_0: "transfer.fsckObjects",

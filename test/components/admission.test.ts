@@ -82,6 +82,7 @@ describe("Admission", () => {
       "child-runs",
       "definitions",
       "network-jail",
+      "network-policies",
       "pod-access",
       "pod-form",
       "pod-images",

@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { definitionSigner, signDefinition, type PipelineModel, type Stage } from "../../pipelines";
 import { stageTask } from "../../pipelines/tekton";
+import type { RunTraffic } from "../../tools/cli/flows";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
 import { readyStack, removeStack, stackOutputs, update } from "../../tools/cli/pulumi";
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
+import { describeEgress, expectBuildTraffic } from "./egress";
 import { container, hostInventory } from "./host";
 
 const root = resolve(__dirname, "../..");
@@ -94,7 +96,9 @@ describe("a program", () => {
     async () => {
       const built = await factory("build", "examples/go-service", "--json");
       expect(built.code).toBe(0);
-      image = (JSON.parse(built.stdout) as { image: string }).image;
+      const report = JSON.parse(built.stdout) as { image: string; network: RunTraffic };
+      image = report.image;
+      expectBuildTraffic(report.network, { kubectl, team, shared });
       expect(image).toMatch(/^registry\.ssf-registry\.svc\.cluster\.local:5000\/.*go-service@sha256:[0-9a-f]{64}$/);
       expect((await factory("verify", image)).code).toBe(0);
     },
@@ -181,6 +185,8 @@ describe("the jail", () => {
     minutes,
   );
 });
+
+describeEgress(() => ({ kubectl, team, shared }));
 
 describe("the cluster", () => {
   const node = `${cluster}-control-plane`;
@@ -282,7 +288,11 @@ describe("a cluster that the program did not make", () => {
       const workspace = existing(shared.kubeconfig);
       await bringUp(workspace);
       const outputs = await outputsOf(workspace, "cluster", "e2e-existing");
-      expect(outputs).toMatchObject({ clusterIdentifier: shared.clusterIdentifier, runtimeClasses: null });
+      expect(outputs).toMatchObject({
+        clusterIdentifier: shared.clusterIdentifier,
+        runtimeClasses: null,
+        networkPolicies: "kubernetes",
+      });
       await bringUp(workspace, "destroy");
       expect(await kubectl.text(["get", "namespaces"])).toContain("ssf-registry");
     },

@@ -181,10 +181,14 @@ describe("the policy", () => {
   const { spec } = generated.verificationPolicy;
   const pattern = new RegExp(spec.resources[0]?.pattern ?? "");
 
-  test("enforces the factory's key", () => {
+  test("enforces the factory's key, and those of before that still hold", () => {
     expect(spec.mode).toBe("enforce");
-    expect(spec.authorities).toEqual([
-      { name: "factory", key: { data: testKeys.publicKeyPem, hashAlgorithm: "sha256" } },
+    const authority = (name: string, data: string) => ({ name, key: { data, hashAlgorithm: "sha256" } });
+    expect(spec.authorities).toEqual([authority("current", testKeys.publicKeyPem)]);
+    const rotated = teamPipeline({ ...teamArgs(), signer: testSigner, formerKeys: ["FORMER"] });
+    expect(rotated.verificationPolicy.spec.authorities).toEqual([
+      authority("current", testKeys.publicKeyPem),
+      authority("former-1", "FORMER"),
     ]);
   });
 
@@ -248,6 +252,15 @@ describe("a run", () => {
       ["publish", "publish", "networked", false],
     ]);
     expect(generated.runTemplate.spec.taskRunTemplate.podTemplate.runtimeClassName).toBe("jailed");
+  });
+
+  test("asks for names as they are written where there is a name server, and has none in the jail", () => {
+    const settings = generated.runTemplate.spec.taskRunSpecs.map(({ podTemplate: { dnsPolicy, dnsConfig } }) => ({
+      dnsPolicy,
+      ...dnsConfig,
+    }));
+    const whole = { dnsPolicy: undefined, options: [{ name: "ndots", value: "1" }] };
+    expect(settings).toEqual([whole, whole, { dnsPolicy: "None", nameservers: ["127.0.0.1"] }, whole]);
   });
 
   test("names no runtime class where the cluster has none", () => {

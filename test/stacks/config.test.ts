@@ -102,6 +102,18 @@ describe("a stack's settings", () => {
       "SSF-CONFIG-004 config goProxy",
       { ...team, goProxy: "https://p,direct" },
     ],
+    [
+      "a forge that is an address",
+      { ...team, forges: "git.test,192.0.2.1" },
+      "SSF-CONFIG-004 config forges",
+      { ...team, forges: "git.test,code.test:8443" },
+    ],
+    [
+      "a registry that is a wildcard",
+      { ...team, registries: "*.test" },
+      "SSF-CONFIG-004 config registries",
+      { ...team, registries: "proxy.test" },
+    ],
   ])("%s is refused; its good twin is not", (_, bad, problem, good) => {
     expect(problemsOf(bad)).toEqual([problem]);
     expect(problemsOf(good)).toEqual([]);

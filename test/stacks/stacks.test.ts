@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import * as pulumi from "@pulumi/pulumi";
 
+import { NetworkPolicies } from "../../components/lib/network-policies";
 import { ed25519KeyPair } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { factoryStack, stageImages } from "../../stacks/factory";
@@ -19,6 +20,7 @@ const clusterOutputs = {
   kubeconfig: "kubeconfig",
   clusterIdentifier: "ssf",
   runtimeClasses: { jailed: "jailed", networked: "networked" },
+  networkPolicies: NetworkPolicies.Cilium,
   apiServer: "https://127.0.0.1:6443",
 };
 
@@ -29,6 +31,7 @@ const factoryOutputs = {
   kubeconfig: "kubeconfig",
   clusterIdentifier: "ssf",
   runtimeClasses: clusterOutputs.runtimeClasses,
+  networkPolicies: NetworkPolicies.Cilium,
   registry: { host: "registry.example:5000", namespace: "ssf-registry", service: "registry", caPem: "CA" },
   registryCredentials: {
     publisher: { username: "publisher", password: "p" },
@@ -36,7 +39,7 @@ const factoryOutputs = {
     chains: { username: "chains", password: "c" },
   },
   provenance: { builderId: "https://b.example", publicKeyPem: "PUBLIC" },
-  definitions: { ...keys, keyEpoch: 1 },
+  definitions: { ...keys, formerPublicKeysPem: [] },
   forge: {
     url: "https://forge.example",
     namespace: "ssf-forge",
@@ -69,6 +72,11 @@ describe("outputs of a stack", () => {
 
   test.each([
     ["one is missing", { ...clusterOutputs, kubeconfig: undefined }, /SSF-STACK-002 stack cluster, output kubeconfig/],
+    [
+      "they name no known policies",
+      { ...clusterOutputs, networkPolicies: "none" },
+      /SSF-STACK-002 stack cluster, output networkPolicies/,
+    ],
     ["they have another version", { ...clusterOutputs, schema: 2 }, /SSF-STACK-002 stack cluster, output schema/],
   ])("are refused when %s", (_, outputs, message) => {
     expect(() => parseOutputs("cluster", "cluster", outputs)).toThrow(message);
@@ -148,7 +156,9 @@ describe("stack of kind factory", () => {
     expect(parseOutputs("factory", "dev", await valueOf(pulumi.unsecret(all)))).toMatchObject({
       registry: { host: "registry.ssf-registry.svc.cluster.local:5000", caPem: "CA" },
       forge: { username: "developer" },
+      networkPolicies: "cilium",
     });
+    expect(rendering.childrenOf("registry")).toContain("cilium.io/v2:CiliumNetworkPolicy registry-nodes");
     for (const secret of ["kubeconfig", "registryCredentials"]) {
       await expect(pulumi.isSecret(pulumi.output(outputs[secret]))).resolves.toBe(true);
     }
@@ -207,6 +217,32 @@ describe("stack of kind team", () => {
       pipelines: {
         go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}] },
       },
+    });
+  });
+
+  test("says by name what its stages reach, in the network's policies and in the signed definition", async () => {
+    let outputs: pulumi.Inputs = {};
+    const rendering = await render(
+      async () => {
+        outputs = await teamStack({ ...config, forges: "git.test", goProxy: "https://mirror.test:8081" });
+      },
+      { extra: referenceTo(factoryOutputs) },
+    );
+    const egress = (stage: string) => inputAt(rendering.get(`team-egress-${stage}`), "spec.egress");
+    expect(egress("ingest-source")).toMatchObject([{}, {}, { toFQDNs: [{ matchName: "git.test" }] }]);
+    expect(egress("ingest-dependencies")).toMatchObject([
+      {},
+      { toFQDNs: [{ matchName: "sum.golang.org" }], toPorts: [{ ports: [{ port: "443" }] }] },
+      { toFQDNs: [{ matchName: "mirror.test" }], toPorts: [{ ports: [{ port: "8081" }] }] },
+    ]);
+    expect(inputAt(rendering.get("team-task-go-ingest-source"), "spec.steps.0.env")).toContainEqual({
+      name: "FORGES",
+      value: "forge.example:443 git.test:443",
+    });
+    const plain = await valueOf(pulumi.unsecret(pulumi.output(outputs)));
+    expect(parseOutputs("team", "team-a", plain)).toMatchObject({
+      networkPolicies: "cilium",
+      egress: { forges: [{ name: "git.test", port: 443 }] },
     });
   });
 

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { FactoryError } from "../../../components/lib/errors";
+import { describeHost, hostOf } from "../../../components/lib/hosts";
 import { pipelineRun, type PipelineRun as RunTemplate } from "../../../pipelines";
 import type { StackOutputs } from "../../../stacks/outputs";
 import {
@@ -13,6 +14,7 @@ import {
   remoteHead,
   requireLockFiles,
 } from "../forge";
+import { describeTraffic, readTraffic } from "../flows";
 import { type Kubectl, openKubectl } from "../kubectl";
 import { DidNotHold, exitCode, type ExitCode } from "../outcome";
 import { readTeam } from "../outputs";
@@ -229,6 +231,26 @@ const runFailure = async (
   });
 };
 
+/** Refuses a repository on a forge that the stage which takes the source may not reach. */
+export const requireForge = (
+  repository: string,
+  { egress, forge, team }: Pick<Team, "egress" | "forge" | "team">,
+): void => {
+  const asked = describeHost(hostOf(repository));
+  const allowed = [hostOf(forge.url), ...egress.forges].map(describeHost);
+  if (allowed.includes(asked)) return;
+  throw new FactoryError({
+    code: "SSF-BUILD-040",
+    path: "source",
+    given: `${repository} on ${asked}`,
+    rule: `Team ${team} takes sources from ${allowed.join(", ")}, and its stage reaches no other forge.`,
+    fix: `Add the forge to the setting forges of the team's stack and bring it up again: pulumi config set forges ${[
+      ...egress.forges.map(describeHost),
+      asked,
+    ].join(",")}`,
+  });
+};
+
 /** Builds a program in the factory; ends with the image by digest, signed. */
 export const build = async (source: string, options: BuildOptions): Promise<ExitCode> => {
   const started = Date.now();
@@ -237,6 +259,7 @@ export const build = async (source: string, options: BuildOptions): Promise<Exit
   const team = await readTeam(openWorkspace(options), options.team);
   const [pipeline] = Object.values(team.pipelines);
   if (pipeline === undefined) throw new Error("a team's stack has a pipeline");
+  if (!("top" in asked)) requireForge(asked.repository, team);
   const kubectl = openKubectl(team.kubeconfig);
   const request = "top" in asked ? await serve(asked, team, kubectl, options.name) : asked;
   const chosen = packagePath(options.package);
@@ -249,9 +272,22 @@ export const build = async (source: string, options: BuildOptions): Promise<Exit
   display.write(`run ${name}: ${request.repository} at ${request.commit.slice(0, 12)}, directory ${request.directory}`);
   const stages = pipeline.stages.map((stage) => stage.name);
   const deadline = started + Number(options.timeout) * 60_000;
-  const finished = await watch(kubectl, team.namespace, name, stages, display, deadline);
+  const showTraffic = async () => {
+    const { namespace, networkPolicies } = team;
+    const taskRuns = async () => taskRunList.parse((await read(kubectl, namespace, name))[1]).items;
+    const traffic = await readTraffic({ kubectl, namespace, networkPolicies, stages: pipeline.stages, taskRuns });
+    for (const line of describeTraffic(traffic)) display.write(line);
+    return traffic;
+  };
+  const finished = await watch(kubectl, team.namespace, name, stages, display, deadline).catch(
+    async (error: unknown) => {
+      await showTraffic();
+      throw error;
+    },
+  );
+  const network = await showTraffic();
   const seconds = (Date.now() - started) / 1000;
-  if (options.json) console.log(JSON.stringify({ ...finished, run: name, ...request, seconds }, undefined, 2));
+  if (options.json) console.log(JSON.stringify({ ...finished, run: name, ...request, network, seconds }, undefined, 2));
   else {
     display.write(`built and signed in ${duration(seconds * 1000)}`);
     display.write(`image: ${finished.image}`);

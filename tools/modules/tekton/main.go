@@ -1,4 +1,4 @@
-// Command canonical says what Tekton's own code makes of definitions and runs: it reads a request from standard input
+// Command tekton-definitions says what Tekton's own code makes of definitions and runs: it reads a request from standard input
 // and answers with each definition's checksum, whether its signature holds, and what validation finds wrong.
 package main
 
