@@ -29,6 +29,36 @@ export const definitions = (stack: Identities): AdmissionRule => ({
   ],
 });
 
+/** Without its policies a namespace reaches everything. */
+export const networkPolicies = (stack: Identities): AdmissionRule => ({
+  name: "ssf-network-policies",
+  protects: "A stage with a network reaches what its class lists.",
+  scope: "teams",
+  matches: [
+    {
+      apiGroup: "networking.k8s.io",
+      resources: ["networkpolicies"],
+      operations: ["CREATE", "UPDATE", "DELETE"],
+    },
+    {
+      apiGroup: "cilium.io",
+      resources: ["ciliumnetworkpolicies"],
+      operations: ["CREATE", "UPDATE", "DELETE"],
+    },
+  ],
+  variables: [],
+  validations: [
+    {
+      code: "SSF-ADMISSION-053",
+      path: "metadata",
+      admits: `${isOneOf(stack)} || (${removal})`,
+      given: userName,
+      rule: "Only who brings up the stacks changes the network policies of a team.",
+      fix: "Change the team's stack, or name the identity in stackUsers or stackGroups.",
+    },
+  ],
+});
+
 /** Tekton does not verify step actions, so there are none. */
 export const stepActions: AdmissionRule = {
   name: "ssf-step-actions",

@@ -1,6 +1,6 @@
 import type { RuntimeClasses } from "../../pipelines/tekton";
 import { accountTokens, podAccess, runtimeClasses } from "./access";
-import { definitions, resolutionRequests, stepActions, teamNamespaces } from "./definitions";
+import { definitions, networkPolicies, resolutionRequests, stepActions, teamNamespaces } from "./definitions";
 import type { Identities } from "./identities";
 import { networkJail } from "./network-jail";
 import { podForm, podImages } from "./pods";
@@ -43,6 +43,7 @@ export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
     childRuns,
     runStatus,
     definitions(stack),
+    networkPolicies(stack),
     stepActions,
     resolutionRequests,
     teamNamespaces(stack),

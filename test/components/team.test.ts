@@ -3,7 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { parseHosts } from "../../components/lib/hosts";
 import { NetworkPolicies } from "../../components/lib/network-policies";
 import { Team, type TeamArgs } from "../../components/team";
-import { render, type Rendering } from "../support/render";
+import { unsignedTeamPipeline } from "../../pipelines";
+import { teamArgs } from "../pipelines/fixtures";
+import { inputAt, render, type Rendering } from "../support/render";
 
 const args: TeamArgs = {
   team: "payments",
@@ -21,6 +23,7 @@ const args: TeamArgs = {
       spec: { steps: [] },
     },
   ],
+  pipelines: [unsignedTeamPipeline(teamArgs({ namespace: "team-payments" }))],
   registryHost: "registry.example:5000",
   publisher: { username: "publisher", password: pulumi.secret("swordfish") },
   reader: { username: "reader", password: pulumi.secret("herring") },
@@ -39,6 +42,8 @@ describe("Team", () => {
 
   test("makes these objects and no others", () => {
     expect(rendering.childrenOf("team")).toEqual([
+      "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy team-runs-policy",
+      "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding team-runs-binding",
       "core/v1:ConfigMap team-authority",
       "core/v1:ConfigMap team-ca-bundle",
       "core/v1:LimitRange team-limits",
@@ -76,6 +81,15 @@ describe("Team", () => {
   test("denies everything both ways before any definition exists", () => {
     expect(rendering.get("team-deny").inputs.spec).toEqual({ podSelector: {}, policyTypes: ["Ingress", "Egress"] });
     expect(rendering.get("team-task-go-build").dependsOn).toContain("team-deny");
+  });
+
+  test("admits runs by the rule of its own namespace before any definition exists", () => {
+    expect(inputAt(rendering.get("team-runs-binding"), "spec")).toMatchObject({
+      policyName: "ssf-runs-team-payments",
+      validationActions: ["Deny", "Audit"],
+      matchResources: { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "team-payments" } } },
+    });
+    expect(rendering.get("team-task-go-build").dependsOn).toContain("team-runs-binding");
   });
 
   test("no account has a token", () => {

@@ -1,18 +1,9 @@
 import { hostOf } from "../../components/lib/hosts";
-import { definitionSigner, pipelineRun, signDefinition, type PipelineModel, type Stage } from "../../pipelines";
-import { pipelineOf, runTemplateOf, stageTask } from "../../pipelines/tekton";
-import type { StackOutputs } from "../../stacks/outputs";
+import type { Stage } from "../../pipelines";
 import { readToolchain } from "../../stacks/toolchain";
 import { readTraffic, type RunTraffic, type StageTraffic } from "../../tools/cli/flows";
-import type { Kubectl } from "../../tools/cli/kubectl";
-import { pipelineRunSchema, taskRunList } from "../../tools/cli/watch-run";
-
-/** A factory that is up, and one of its teams. */
-export interface EgressContext {
-  kubectl: Kubectl;
-  team: StackOutputs["team"];
-  shared: StackOutputs["factory"];
-}
+import { taskRunList } from "../../tools/cli/watch-run";
+import { probe, type ProbeContext } from "./probe";
 
 /** A name that the cluster's name server knows and that no team lists. */
 const unlisted = "kubernetes.default.svc.cluster.local";
@@ -20,14 +11,18 @@ const unlisted = "kubernetes.default.svc.cluster.local";
 const nowhere = "192.0.2.1";
 
 /** What a stage of that name tried, by its own account and by the record. */
-interface Probed {
+interface ProbedEgress {
   results: Record<string, string>;
   traffic: StageTraffic | undefined;
 }
 
 /** Runs a signed pipeline whose one stage has that name and tries to connect to each target, `<name> <port>`. */
-const probe = async (context: EgressContext, name: string, targets: Record<string, string>): Promise<Probed> => {
-  const { kubectl, team, shared } = context;
+const probeEgress = async (
+  context: ProbeContext,
+  name: string,
+  targets: Record<string, string>,
+): Promise<ProbedEgress> => {
+  const { kubectl, team } = context;
   const results = Object.keys(targets).map((target) => ({ name: target, description: "Whether it was reached." }));
   const stage: Stage = {
     name,
@@ -45,44 +40,26 @@ const probe = async (context: EgressContext, name: string, targets: Record<strin
     mounts: [],
     resources: { cpu: "500m", memory: "128Mi", scratch: "64Mi" },
   };
-  const model: PipelineModel = {
+  const probed = await probe(context, {
     name: "egress-probe",
     description: "A probe.",
     params: [],
     workspaces: [],
     stages: [stage],
     results: results.map((result) => ({ ...result, from: { stage: name, result: result.name } })),
-  };
-  const placement = { team: team.team, namespace: team.namespace };
-  const signer = definitionSigner(shared.definitions.privateKeyPem);
-  const definitions = [stageTask(model, stage, placement), pipelineOf(model, placement)].map((definition) =>
-    signDefinition(definition, signer),
-  );
+  });
   const where = `--namespace=${team.namespace}`;
-  for (const definition of definitions) await kubectl.text(["create", "--filename=-"], JSON.stringify(definition));
-  try {
-    const template = runTemplateOf(model, placement, { runtimeClasses: shared.runtimeClasses, timeout: "2m0s" });
-    const run = pipelineRunSchema.parse(
-      await kubectl.json(["create", "--filename=-"], JSON.stringify(pipelineRun(template, {}))),
-    ).metadata.name;
-    const status = await ended(kubectl, team.namespace, run);
-    const traffic = await readTraffic({
-      kubectl,
-      namespace: team.namespace,
-      networkPolicies: team.networkPolicies,
-      stages: [{ name, jailed: false }],
-      taskRuns: async () =>
-        taskRunList.parse(
-          await kubectl.json(["get", "taskruns.tekton.dev", where, `--selector=tekton.dev/pipelineRun=${run}`]),
-        ).items,
-    });
-    return {
-      results: Object.fromEntries(status.results.map((result) => [result.name, String(result.value)])),
-      traffic: stagesOf(traffic)[0],
-    };
-  } finally {
-    for (const { kind, metadata } of definitions) await kubectl.text(["delete", kind, metadata.name, where]);
-  }
+  const traffic = await readTraffic({
+    kubectl,
+    namespace: team.namespace,
+    networkPolicies: team.networkPolicies,
+    stages: [{ name, jailed: false }],
+    taskRuns: async () =>
+      taskRunList.parse(
+        await kubectl.json(["get", "taskruns.tekton.dev", where, `--selector=tekton.dev/pipelineRun=${probed.run}`]),
+      ).items,
+  });
+  return { results: probed.results, traffic: stagesOf(traffic)[0] };
 };
 
 const stagesOf = (traffic: RunTraffic): StageTraffic[] => {
@@ -90,22 +67,8 @@ const stagesOf = (traffic: RunTraffic): StageTraffic[] => {
   throw new Error(traffic.reason);
 };
 
-const ended = async (kubectl: Kubectl, namespace: string, run: string, tries = 6) => {
-  const where = [`pipelinerun.tekton.dev/${run}`, `--namespace=${namespace}`];
-  const wait = ["wait", ...where, "--for=jsonpath={.status.completionTime}", "--timeout=25s"];
-  for (let left = tries; left > 0; left--) {
-    try {
-      await kubectl.text(wait);
-      return pipelineRunSchema.parse(await kubectl.json(["get", ...where])).status;
-    } catch (error) {
-      if (left === 1) throw error;
-    }
-  }
-  throw new Error("no tries");
-};
-
 /** Checks that a stage reaches what its class lists, and nothing else; and that the record says so. */
-export const describeEgress = (context: () => EgressContext): void => {
+export const describeEgress = (context: () => ProbeContext): void => {
   describe("egress", () => {
     test(
       "of ingest-dependencies reaches a listed registry; no other name, address or service, and the record shows it",
@@ -114,7 +77,7 @@ export const describeEgress = (context: () => EgressContext): void => {
         const [listed] = team.egress.registries;
         if (listed === undefined) throw new Error("the team lists a registry");
         const forge = hostOf(shared.forge.url);
-        const { results, traffic } = await probe(context(), "ingest-dependencies", {
+        const { results, traffic } = await probeEgress(context(), "ingest-dependencies", {
           listed: `${listed.name} ${listed.port}`,
           unlisted: `${unlisted} 443`,
           address: `${nowhere} 443`,
@@ -132,7 +95,7 @@ export const describeEgress = (context: () => EgressContext): void => {
 };
 
 /** Checks what a build of the development forge's source says of its stages' networks. */
-export const expectBuildTraffic = (network: RunTraffic, context: EgressContext): void => {
+export const expectBuildTraffic = (network: RunTraffic, context: ProbeContext): void => {
   const reached = Object.fromEntries(
     stagesOf(network).map(({ stage, jailed, names, refused }) => [stage, { jailed, names, refused }]),
   );

@@ -144,10 +144,10 @@ describe("stack of kind factory", () => {
       "pulumi:providers:kubernetes",
       "random:index/randomBytes:RandomBytes",
       "random:index/randomBytes:RandomBytes",
+      "secure-software-factory:index:Admission",
       "secure-software-factory:index:CertManager",
       "secure-software-factory:index:Chains",
       "secure-software-factory:index:Forge",
-      "secure-software-factory:index:NetworkJail",
       "secure-software-factory:index:NodeTrust",
       "secure-software-factory:index:Registry",
       "secure-software-factory:index:Storage",
@@ -174,7 +174,12 @@ describe("stack of kind factory", () => {
     const rendering = await render(() => factoryStack(config), {
       extra: referenceTo({ ...clusterOutputs, runtimeClasses: null }),
     });
-    expect(rendering.resources.map(({ type }) => type)).not.toContain("secure-software-factory:index:NetworkJail");
+    const policies = rendering.childrenOf("admission").filter((child) => child.endsWith("-policy"));
+    expect(policies.filter((child) => /jail|runtime-classes/.test(child))).toEqual([]);
+    expect(policies.length).toBeGreaterThan(10);
+    expect(inputAt(rendering.get("admission-pod-form-policy"), "spec.validations.1.expression")).toBe(
+      "!has(object.spec.runtimeClassName) || object.spec.runtimeClassName in []",
+    );
   });
 
   test("before the cluster is up it makes nothing", async () => {

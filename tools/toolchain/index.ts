@@ -211,6 +211,7 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
     "pulumi",
     "language-nodejs",
     "kubernetes",
+    "etcd",
     "kind",
     "cosign",
     "gatekeeper",

@@ -23,6 +23,13 @@ export const definitionCases = (request: string): Case[] => {
     spec: { image: "example.test/x", script: "true" },
   });
   const answer = (data: string) => ({ status: { data, source: { uri: "x" }, refSource: { uri: "x" } } });
+  const networkPolicies = inNamespace("networking.k8s.io/v1", teamSpace, "networkpolicies");
+  const openNetwork = {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { name: "open", namespace: teamSpace },
+    spec: { podSelector: {}, policyTypes: ["Egress"], egress: [{}] },
+  };
   const relabel = (labels: object) => ({ metadata: { labels } });
   return [
     ...(
@@ -67,6 +74,18 @@ export const definitionCases = (request: string): Case[] => {
       code: "050",
       bad: remove(`${policies}/definitions`, as.operator),
       good: remove(`${policies}/definitions`, as.garbageCollector),
+    },
+    {
+      attempt: "a policy that opens the network",
+      code: "053",
+      bad: create(networkPolicies, openNetwork, as.operator),
+      good: create(networkPolicies, openNetwork, as.stack),
+    },
+    {
+      attempt: "no policy that closes the network",
+      code: "053",
+      bad: remove(`${networkPolicies}/deny-all`, as.operator),
+      good: remove(`${networkPolicies}/deny-all`, as.namespaceController),
     },
     {
       attempt: "a step action, even of the stack",

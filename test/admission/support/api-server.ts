@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { request as httpsRequest } from "node:https";
+import { Agent, request as httpsRequest } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -140,7 +140,9 @@ export const startApiServer = async (): Promise<ApiServer> => {
   };
   const killAll = (): void => children.forEach(({ child }) => void child.kill("SIGKILL"));
   process.once("exit", killAll);
+  const agent = new Agent({ keepAlive: true });
   const stop = async (): Promise<void> => {
+    agent.destroy();
     killAll();
     await Promise.all(children.map(({ child }) => ended(child)));
     process.removeListener("exit", killAll);
@@ -179,6 +181,7 @@ export const startApiServer = async (): Promise<ApiServer> => {
       "--endpoint-reconciler-type=none",
     );
     const tls = {
+      agent,
       host: "127.0.0.1",
       port,
       ca: readFileSync(join(directory, "ca.crt")),

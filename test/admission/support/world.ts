@@ -1,6 +1,7 @@
 import { Admission } from "../../../components/admission";
 import { TEAM_LABEL } from "../../../components/lib/labels";
 import type { KubernetesObject } from "../../../components/lib/manifests";
+import { NetworkPolicies } from "../../../components/lib/network-policies";
 import { coreObjects } from "../../../components/tekton";
 import { Team } from "../../../components/team";
 import { unsignedTeamPipeline, verificationPolicyOf } from "../../../pipelines";
@@ -48,7 +49,9 @@ const team = () =>
     team: "a",
     accounts: pipeline.stages.map(({ serviceAccount, network }) => ({ name: serviceAccount, network })),
     definitions: [
-      verificationPolicyOf({ team: "a", namespace: teamSpace }, testKeys.publicKeyPem),
+      verificationPolicyOf({ team: "a", namespace: teamSpace }, [
+        { name: "factory", publicKeyPem: testKeys.publicKeyPem },
+      ]),
       ...pipeline.tasks,
       pipeline.pipeline,
     ],
@@ -58,6 +61,8 @@ const team = () =>
     reader: { username: "reader", password: "r" },
     caPem: "CA",
     quota: { cpu: "8", memory: "16Gi", storage: "20Gi", pods: 30 },
+    networkPolicies: NetworkPolicies.Kubernetes,
+    egress: { forges: [], registries: [] },
   });
 
 const crds = (): readonly KubernetesObject[] =>
@@ -83,6 +88,7 @@ const plurals = {
   ServiceAccount: "serviceaccounts",
   Role: "roles",
   RoleBinding: "rolebindings",
+  NetworkPolicy: "networkpolicies",
   ValidatingAdmissionPolicy: "validatingadmissionpolicies",
   ValidatingAdmissionPolicyBinding: "validatingadmissionpolicybindings",
   VerificationPolicy: "verificationpolicies",
