@@ -4,10 +4,12 @@ import * as random from "@pulumi/random";
 
 import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
-import { podSecurity, selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
 import { timeouts } from "./lib/timeouts";
+import { TRIGGER_PARTS, TRIGGERS_NAMESPACE } from "./triggers";
 
 /** Arguments of {@link Forge}. */
 export interface ForgeArgs {
@@ -46,15 +48,9 @@ export class Forge extends pulumi.ComponentResource {
 
   constructor(name: string, args: ForgeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Forge", name, args, opts);
-    const child = { parent: this, customTimeouts: timeouts.plain };
     const labels = standardLabels(NAME);
 
-    const namespace = new k8s.core.v1.Namespace(
-      `${name}-ns`,
-      { metadata: { name: NAMESPACE, labels: { ...labels, ...podSecurity("restricted") } } },
-      child,
-    );
-    const inNamespace = { ...child, dependsOn: [namespace], deletedWith: namespace };
+    const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
 
     const password = new random.RandomPassword(`${name}-password`, { length: 40, special: false }, { parent: this });
     const users = password.bcryptHash.apply((hash) => htpasswd([{ username: USER, hash }]));
@@ -191,11 +187,15 @@ export class Forge extends pulumi.ComponentResource {
   }
 }
 
-/** Who may open a connection: the stage that ingests sources, of any team. */
+/** Who may open a connection: the stage that ingests sources, and the schedule that looks up a commit, of any team. */
 export const forgeClients = [
   {
     namespaceSelector: { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] },
     podSelector: { matchLabels: { [STAGE_LABEL]: "ingest-source" } },
+  },
+  {
+    namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": TRIGGERS_NAMESPACE } },
+    podSelector: { matchLabels: selectorLabels(TRIGGER_PARTS.schedule) },
   },
 ];
 

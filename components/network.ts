@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { image, type Toolchain } from "../stacks/toolchain";
+import { STAGE_LABEL } from "./lib/labels";
 
 /** Arguments of {@link Network}. */
 export interface NetworkArgs {
@@ -15,6 +16,44 @@ const agentCapabilities = [
   ...["CHOWN", "DAC_OVERRIDE", "FOWNER", "IPC_LOCK", "KILL", "NET_ADMIN", "NET_RAW", "SETGID", "SETUID"],
   ...["SYSLOG", "SYS_ADMIN", "SYS_MODULE"],
 ];
+
+/** File on every node in which {@link flowRecord} leaves one JSON object a line. */
+export const FLOW_FILE = "/var/run/cilium/hubble/events.log";
+
+/**
+ * Hubble as a record and nothing else: each agent writes to a file what stages tried to reach and what came of it. Nothing
+ * listens but the agent's own socket, and of a packet only addresses, ports and names of hosts are kept.
+ */
+export const flowRecord = {
+  enabled: true,
+  listenAddress: "",
+  tls: { enabled: false },
+  relay: { enabled: false },
+  ui: { enabled: false },
+  // For its one Service, whose endpoints are the agents that are awaited anyway.
+  annotations: { "pulumi.com/skipAwait": "true" },
+  export: {
+    static: {
+      enabled: true,
+      filePath: FLOW_FILE,
+      fileMaxSizeMb: 10,
+      fileMaxBackups: 5,
+      fieldMask: [
+        ...["time", "node_name", "verdict", "drop_reason_desc", "IP.destination", "l4", "event_type.type"],
+        ...["source.namespace", "source.pod_name", "destination.namespace", "destination.pod_name"],
+        ...["destination.workloads", "destination_names", "l7.dns.query"],
+      ],
+      allowList: [
+        JSON.stringify({
+          source_label: [`k8s:${STAGE_LABEL}`],
+          traffic_direction: ["EGRESS"],
+          // What was dropped, what a policy decided, and questions to name servers.
+          event_type: [{ type: 1 }, { type: 5 }, { type: 129 }],
+        }),
+      ],
+    },
+  },
+};
 
 /**
  * Cilium as the cluster's network, so that NetworkPolicies are enforced from the first pod on.
@@ -48,7 +87,9 @@ export class Network extends pulumi.ComponentResource {
             },
           },
           envoy: { enabled: false },
-          hubble: { enabled: false },
+          // A name that a policy does not allow is answered like one that does not exist.
+          dnsProxy: { dnsRejectResponseCode: "nameError" },
+          hubble: flowRecord,
           ipam: { mode: "kubernetes" },
           routingMode: "native",
           autoDirectNodeRoutes: true,

@@ -2,7 +2,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
 import { configHash } from "./lib/hash";
-import { podSecurity, selectorLabels, standardLabels } from "./lib/labels";
+import { selectorLabels, standardLabels } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { resources } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 
@@ -33,15 +34,9 @@ export class NodeTrust extends pulumi.ComponentResource {
 
   constructor(name: string, args: NodeTrustArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:NodeTrust", name, args, opts);
-    const child = { parent: this, customTimeouts: timeouts.plain };
     const labels = standardLabels(NAME);
 
-    const namespace = new k8s.core.v1.Namespace(
-      `${name}-ns`,
-      { metadata: { name: NAMESPACE, labels: { ...labels, ...podSecurity("privileged") } } },
-      child,
-    );
-    const inNamespace = { ...child, dependsOn: [namespace], deletedWith: namespace };
+    const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "privileged" });
 
     new k8s.networking.v1.NetworkPolicy(
       `${name}-deny`,

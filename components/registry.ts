@@ -5,8 +5,10 @@ import { stringify } from "yaml";
 
 import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
-import { podSecurity, selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
+import { ciliumPolicy, fromNodes, NetworkPolicies } from "./lib/network-policies";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
 import { timeouts } from "./lib/timeouts";
@@ -23,6 +25,8 @@ export interface RegistryArgs {
   size?: string;
   /** Class of the volume. @default the cluster's default class */
   storageClass?: pulumi.Input<string>;
+  /** Policies that the cluster's network enforces. @default NetworkPolicies.Kubernetes */
+  networkPolicies?: NetworkPolicies;
 }
 
 const NAMESPACE = "ssf-registry";
@@ -59,15 +63,9 @@ export class Registry extends pulumi.ComponentResource {
 
   constructor(name: string, args: RegistryArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Registry", name, args, opts);
-    const child = { parent: this, customTimeouts: timeouts.plain };
     const labels = standardLabels(NAME);
 
-    const namespace = new k8s.core.v1.Namespace(
-      `${name}-ns`,
-      { metadata: { name: NAMESPACE, labels: { ...labels, ...podSecurity("restricted") } } },
-      child,
-    );
-    const inNamespace = { ...child, dependsOn: [namespace], deletedWith: namespace };
+    const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
 
     const password = (user: string): random.RandomPassword =>
       new random.RandomPassword(`${name}-password-${user}`, { length: 40, special: false }, { parent: this });
@@ -137,6 +135,17 @@ export class Registry extends pulumi.ComponentResource {
       },
       inNamespace,
     );
+    const nodes =
+      args.networkPolicies === NetworkPolicies.Cilium
+        ? [
+            ciliumPolicy(
+              `${name}-nodes`,
+              { name: dnsLabel([NAME, "nodes"]), namespace: NAMESPACE, labels },
+              fromNodes("Every node pulls what its pods run.", PORT),
+              inNamespace,
+            ),
+          ]
+        : [];
     const deployment = new k8s.apps.v1.Deployment(
       `${name}-deployment`,
       {
@@ -197,7 +206,7 @@ export class Registry extends pulumi.ComponentResource {
       },
       {
         ...inNamespace,
-        dependsOn: [namespace, secret, config, certificate, claim, policy],
+        dependsOn: [namespace, secret, config, certificate, claim, policy, ...nodes],
         customTimeouts: timeouts.workload,
       },
     );

@@ -2,7 +2,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
 import { configHash } from "./lib/hash";
-import { podSecurity, selectorLabels, standardLabels } from "./lib/labels";
+import { selectorLabels, standardLabels } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 
@@ -34,16 +35,14 @@ export class Storage extends pulumi.ComponentResource {
 
   constructor(name: string, args: StorageArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Storage", name, args, opts);
-    const child = { parent: this, customTimeouts: timeouts.plain };
     const labels = standardLabels(NAME);
 
-    const namespace = new k8s.core.v1.Namespace(
-      `${name}-ns`,
-      // The helper pods mount the node's directory, which only the level `privileged` allows.
-      { metadata: { name: NAMESPACE, labels: { ...labels, ...podSecurity("privileged") } } },
-      child,
-    );
-    const inNamespace = { ...child, dependsOn: [namespace], deletedWith: namespace };
+    // The helper pods mount the node's directory, which only the level `privileged` allows.
+    const { child, namespace, inNamespace } = openNamespace(name, this, {
+      name: NAMESPACE,
+      labels,
+      level: "privileged",
+    });
 
     const account = new k8s.core.v1.ServiceAccount(
       `${name}-account`,

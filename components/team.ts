@@ -1,10 +1,14 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
-import { podSecurity, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { type RunnablePipeline, teamRuns } from "../policies/admission";
+import { enforce } from "./lib/admission-policy";
+import { ciliumEgress, type EgressHosts, kubernetesEgress } from "./lib/egress";
+import { STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { requireDnsLabel } from "./lib/names";
+import { ciliumPolicy, NetworkPolicies } from "./lib/network-policies";
 import { dockerConfig } from "./lib/registry-config";
-import { timeouts } from "./lib/timeouts";
 
 /** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
 export const MAXIMUM_TEAM_NAME = 40;
@@ -76,6 +80,8 @@ export interface TeamArgs {
   accounts: TeamAccount[];
   /** Signed definitions and the policy that verifies them. */
   definitions: TeamDefinition[];
+  /** Pipelines among them; a run is admitted when it is a run of one of these. */
+  pipelines: RunnablePipeline[];
   /** Registry host and port, as in an image reference. */
   registryHost: string;
   /** Login of the stage that publishes. */
@@ -88,7 +94,11 @@ export interface TeamArgs {
   caBundlePem?: string;
   /** What all pods of the team may use together. */
   quota: TeamQuota;
-  /** Networks of the cluster itself, which "outside" leaves out. @default the ranges of our own clusters */
+  /** Policies that the cluster's network enforces. */
+  networkPolicies: NetworkPolicies;
+  /** What the stages may reach outside the cluster. */
+  egress: EgressHosts;
+  /** Networks of the cluster itself, which "outside" leaves out where policies know no names. @default the ranges of our own clusters */
   clusterCidrs?: string[];
 }
 
@@ -108,14 +118,9 @@ export class Team extends pulumi.ComponentResource {
     super("secure-software-factory:index:Team", name, args, opts);
     const namespace = teamNamespace(requireDnsLabel("team", args.team, MAXIMUM_TEAM_NAME));
     const labels = { ...standardLabels("team"), [TEAM_LABEL]: args.team };
-    const child = { parent: this, customTimeouts: timeouts.plain };
 
-    const ns = new k8s.core.v1.Namespace(
-      `${name}-ns`,
-      { metadata: { name: namespace, labels: { ...labels, ...podSecurity("restricted") } } },
-      child,
-    );
-    const inNamespace = { ...child, dependsOn: [ns], deletedWith: ns };
+    const { namespace: ns, inNamespace } = openNamespace(name, this, { name: namespace, labels, level: "restricted" });
+    const admission = enforce(`${name}-runs`, teamRuns(namespace, args.pipelines), this);
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
     const { cpu, memory, storage, pods } = args.quota;
@@ -160,12 +165,18 @@ export class Team extends pulumi.ComponentResource {
     );
     const outside = args.clusterCidrs ?? OWN_CLUSTER_CIDRS;
     for (const account of args.accounts) {
-      const egress = egressOf(account.network, outside);
+      const [policy, policyMetadata] = [`${name}-egress-${account.name}`, metadata(`egress-${account.name}`)];
+      if (args.networkPolicies === NetworkPolicies.Cilium) {
+        const spec = ciliumEgress(account.name, account.network, args.egress);
+        if (spec !== undefined) ciliumPolicy(policy, policyMetadata, spec, inNamespace);
+        continue;
+      }
+      const egress = kubernetesEgress(account.network, args.egress, outside);
       if (egress.length === 0) continue;
       new k8s.networking.v1.NetworkPolicy(
-        `${name}-egress-${account.name}`,
+        policy,
         {
-          metadata: metadata(`egress-${account.name}`),
+          metadata: policyMetadata,
           spec: { podSelector: { matchLabels: { [STAGE_LABEL]: account.name } }, policyTypes: ["Egress"], egress },
         },
         inNamespace,
@@ -260,7 +271,7 @@ export class Team extends pulumi.ComponentResource {
           metadata: definition.metadata,
           spec: definition.spec,
         },
-        { ...inNamespace, dependsOn: [ns, deny, ...accounts, ...files] },
+        { ...inNamespace, dependsOn: [ns, deny, admission, ...accounts, ...files] },
       );
     }
 
@@ -271,36 +282,4 @@ export class Team extends pulumi.ComponentResource {
 }
 
 /** Pod and service ranges of the clusters that the stack `cluster` makes, and the links that lead to a cloud's metadata. */
-const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];
-
-const podsOf = (namespace: string) => ({
-  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
-});
-
-const dns = {
-  to: [{ ...podsOf("kube-system"), podSelector: { matchLabels: { "k8s-app": "kube-dns" } } }],
-  ports: [
-    { port: 53, protocol: "UDP" },
-    { port: 53, protocol: "TCP" },
-  ],
-};
-
-const to = (namespace: string, port: number) => ({ to: [podsOf(namespace)], ports: [{ port, protocol: "TCP" }] });
-
-/** What a stage may reach, by its network; `none` is nothing. */
-export const egressOf = (network: string, clusterCidrs: string[]) => {
-  const web = {
-    to: [{ ipBlock: { cidr: "0.0.0.0/0", except: clusterCidrs } }],
-    ports: [{ port: 443, protocol: "TCP" }],
-  };
-  switch (network) {
-    case "forge":
-      return [dns, to("ssf-forge", 8443), web];
-    case "dependencies":
-      return [dns, web];
-    case "registry":
-      return [dns, to("ssf-registry", 5000)];
-    default:
-      return [];
-  }
-};
+export const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 
+import { UNASSIGNED_ACCOUNT } from "../policies/admission";
 import { podSecurity } from "./lib/labels";
 import {
   containerOf,
@@ -191,10 +192,10 @@ export const resolverObjects = (args: TektonArgs): readonly KubernetesObject[] =
     .list();
 };
 
-/** What a run gets that says nothing; the service account does not exist, so that such a run makes no pod. */
+/** What a run gets that says nothing. */
 export const runDefaults = (runtimeClass: string | undefined): Record<string, string> => ({
   "default-timeout-minutes": "60",
-  "default-service-account": "unassigned",
+  "default-service-account": UNASSIGNED_ACCOUNT,
   // Both would switch a step's own network isolation off.
   "default-forbidden-env": "TEKTON_RESOURCE_NAME,TEKTON_HERMETIC",
   "default-pod-template": stringify({

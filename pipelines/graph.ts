@@ -281,6 +281,24 @@ const checkCycles = (report: Report, model: PipelineModel): void => {
   model.stages.forEach((stage) => visit(stage, []));
 };
 
+/**
+ * A run's volumes lie on the node of the first stage that writes one; a later stage is put there by what it reads. A
+ * second stage that reads nothing could start on another node, and what reads from both could start nowhere.
+ */
+const checkPlacement = (report: Report, model: PipelineModel): void => {
+  const first = model.stages.filter((stage) => stage.writes !== undefined && stage.reads.length === 0);
+  if (first.length < 2) return;
+  for (const stage of first.slice(1)) {
+    report({
+      code: "SSF-PIPELINE-040",
+      path: `stages.${stage.name}`,
+      given: `writes workspace "${stage.writes ?? ""}" and reads none, like ${first[0]?.name ?? ""}`,
+      rule: "One stage writes a workspace without reading one, so that all workspaces of a run lie on one node.",
+      fix: `Let it read a workspace that an earlier stage wrote, such as "${first[0]?.writes ?? ""}".`,
+    });
+  }
+};
+
 /** Refuses a pipeline that breaks a rule of the factory, with every problem at once. */
 export const checkPipeline = (model: PipelineModel): void => {
   const problems: Problem[] = [];
@@ -309,6 +327,7 @@ export const checkPipeline = (model: PipelineModel): void => {
   checkWorkspaces(report, model);
   checkReferences(report, model);
   checkCycles(report, model);
+  checkPlacement(report, model);
   problems.push(...credentialProblems(model));
   const [first, ...others] = problems;
   if (first !== undefined) throw new FactoryError(first, ...others);

@@ -1,4 +1,5 @@
 import * as crypto from "node:crypto";
+import { p256 } from "@noble/curves/nist.js";
 import { FactoryError } from "../components/lib/errors";
 import { definitionChecksum, signatureAnnotation, type TektonObject } from "./canonical";
 
@@ -10,20 +11,27 @@ export interface DefinitionSigner {
   sign(checksum: Uint8Array): string;
 }
 
-/** A signer from an Ed25519 private key in PKCS #8 PEM. */
+/** A signer from an Ed25519 or ECDSA P-256 private key in PKCS #8 PEM. */
 export const definitionSigner = (privateKeyPem: string): DefinitionSigner => {
   const key = readPrivateKey(privateKeyPem);
   return {
     publicKeyPem: crypto.createPublicKey(key).export({ type: "spki", format: "pem" }) as string,
-    sign: (checksum) => crypto.sign(null, checksum, key).toString("base64"),
+    sign: (checksum) => signatureOf(checksum, key).toString("base64"),
   };
+};
+
+/** Node's own ECDSA takes a new random number each time; this one takes it from key and message (RFC 6979). */
+const signatureOf = (checksum: Uint8Array, key: crypto.KeyObject): Buffer => {
+  if (key.asymmetricKeyType === "ed25519") return crypto.sign(null, checksum, key);
+  const scalar = Buffer.from(key.export({ format: "jwk" }).d ?? "", "base64url");
+  return Buffer.from(p256.sign(checksum, scalar, { prehash: true, lowS: false }).toBytes("der"));
 };
 
 const readPrivateKey = (pem: string): crypto.KeyObject => {
   let given = "text that is no private key";
   try {
     const key = crypto.createPrivateKey(pem);
-    if (key.asymmetricKeyType === "ed25519") return key;
+    if (key.asymmetricKeyType === "ed25519" || key.asymmetricKeyDetails?.namedCurve === "prime256v1") return key;
     given = `a key of type ${String(key.asymmetricKeyType)}`;
   } catch {
     // The message of the parser could hold parts of the key.
@@ -32,8 +40,8 @@ const readPrivateKey = (pem: string): crypto.KeyObject => {
     code: "SSF-PIPELINE-014",
     path: "privateKeyPem",
     given,
-    rule: "Definitions are signed by an Ed25519 key, because its signatures are the same each time.",
-    fix: "Give the PKCS #8 PEM of an Ed25519 private key, such as ed25519KeyPair makes.",
+    rule: "Definitions are signed by an Ed25519 or ECDSA P-256 key.",
+    fix: "Give the PKCS #8 PEM of such a private key, for instance from: openssl genpkey -algorithm ed25519",
   });
 };
 
@@ -52,13 +60,10 @@ export const signDefinition = <T extends TektonObject>(definition: T, signer: De
 /** Whether the definition carries a signature of this key over what it is now. */
 export const verifyDefinition = (definition: TektonObject, publicKeyPem: string): boolean => {
   const signature = definition.metadata.annotations?.[signatureAnnotation];
+  const key = crypto.createPublicKey(publicKeyPem);
+  const hash = key.asymmetricKeyType === "ed25519" ? null : "sha256";
   return (
     signature !== undefined &&
-    crypto.verify(
-      null,
-      definitionChecksum(definition),
-      crypto.createPublicKey(publicKeyPem),
-      Buffer.from(signature, "base64"),
-    )
+    crypto.verify(hash, definitionChecksum(definition), key, Buffer.from(signature, "base64"))
   );
 };

@@ -7,6 +7,7 @@ import { ingestSource, signerResults } from "./stages/ingest-source";
 import { publish, publishResults, type ArtefactKind } from "./stages/publish";
 import { reproduce, reproducedWorkspace, reproduceResults } from "./stages/reproduce";
 import { sbomWorkspace, scan, scanResults, type ScanArgs } from "./stages/scan";
+import { triggerParams } from "./trigger";
 import {
   pipelineOf,
   runTemplateOf,
@@ -46,6 +47,8 @@ export interface TeamPipelineArgs extends Pick<ScanArgs, "deniedPackages" | "den
    * @default that of the registry, since the factory has one authority for all its services
    */
   forgeCaConfigMap?: string;
+  /** Forges that sources come from, each as `<name>:<port>`. @default any that the network lets it reach */
+  forges?: readonly string[];
   /** Who may sign the commits that are built, in the format of OpenSSH's `allowed_signers`. @default any commit is built */
   allowedSigners?: string;
   /** What a run publishes. @default image */
@@ -60,6 +63,14 @@ export interface TeamPipelineArgs extends Pick<ScanArgs, "deniedPackages" | "den
   timeout?: string;
 }
 
+/** What {@link teamPipeline} needs. */
+export interface SignedTeamPipelineArgs extends TeamPipelineArgs {
+  /** Signs every definition. */
+  signer: DefinitionSigner;
+  /** Keys, as SPKI PEM, that signed definitions before and still verify: of teams that were not brought up since. @default none */
+  formerKeys?: readonly string[];
+}
+
 /** One stage, as whoever makes its service account or verifies its run needs it. */
 export interface StageSummary {
   /** Name of the stage, and of its task in the Pipeline. */
@@ -72,6 +83,10 @@ export interface StageSummary {
   jailed: boolean;
   /** What it may reach. */
   network: string;
+  /** Workspaces that it sees, read-only. */
+  reads: readonly string[];
+  /** The workspace that it alone fills. @default none */
+  writes?: string;
 }
 
 /** A team's pipeline, ready to apply. */
@@ -153,7 +168,7 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   return {
     name: language.name,
     description: `From a commit to an artefact by digest, for programs in ${language.name}.`,
-    params: [...sourceParams, ...language.params, imageParam],
+    params: [...sourceParams, ...language.params, imageParam, ...triggerParams],
     workspaces: [
       { name: "source", description: "The tree of the commit.", storage: storage?.source ?? "1Gi" },
       { name: "dependencies", description: "All that the lock file names.", storage: storage?.dependencies ?? "4Gi" },
@@ -166,6 +181,7 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
         image: images["stage-git"] ?? "",
         ...bundle,
         ...(forgeCaConfigMap === undefined ? {} : { forgeCaConfigMap }),
+        ...(args.forges === undefined ? {} : { forges: args.forges }),
         ...(allowedSigners === undefined ? {} : { allowedSigners }),
       }),
       ...languageStages,
@@ -198,6 +214,17 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   };
 };
 
+/** The model of a language before a team has any settings; for whoever shows it, since it names nothing that exists. */
+export const defaultPipeline = (language: Language): PipelineModel =>
+  teamModel({
+    team: "team",
+    namespace: "team",
+    images: {},
+    language,
+    registry: { repository: "registry.example.com/team", credentialsSecret: "publisher" },
+    runtimeClasses: null,
+  });
+
 /** A team's pipeline without signatures: for whoever has no key at hand, or gets it only while applying. */
 export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
   const model = teamModel(args);
@@ -225,6 +252,8 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
       serviceAccount: stage.name,
       jailed: stage.network === "none",
       network: stage.network,
+      reads: stage.reads,
+      ...(stage.writes === undefined ? {} : { writes: stage.writes }),
     })),
     params: [...model.params],
   };
@@ -239,12 +268,15 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
  *   signer: definitionSigner(privateKeyPem),
  * });
  */
-export const teamPipeline = (args: TeamPipelineArgs & { signer: DefinitionSigner }): SignedTeamPipeline => {
+export const teamPipeline = (args: SignedTeamPipelineArgs): SignedTeamPipeline => {
   const unsigned = unsignedTeamPipeline(args);
   return {
     ...unsigned,
     tasks: unsigned.tasks.map((task) => signDefinition(task, args.signer)),
     pipeline: signDefinition(unsigned.pipeline, args.signer),
-    verificationPolicy: verificationPolicyOf(args, args.signer.publicKeyPem),
+    verificationPolicy: verificationPolicyOf(args, [
+      { name: "current", publicKeyPem: args.signer.publicKeyPem },
+      ...(args.formerKeys ?? []).map((publicKeyPem, index) => ({ name: `former-${index + 1}`, publicKeyPem })),
+    ]),
   };
 };

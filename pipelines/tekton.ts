@@ -105,7 +105,7 @@ export interface PodTemplate {
   enableServiceLinks: false;
   runtimeClassName?: string;
   dnsPolicy?: "None";
-  dnsConfig?: { nameservers: readonly string[] };
+  dnsConfig?: { nameservers?: readonly string[]; options?: readonly { name: string; value: string }[] };
 }
 
 /** A run. */
@@ -143,6 +143,14 @@ export interface VerificationPolicy {
     resources: { pattern: string }[];
     authorities: { name: string; key: { data: string; hashAlgorithm: "sha256" } }[];
   };
+}
+
+/** A key whose signatures Tekton accepts on definitions. */
+export interface DefinitionAuthority {
+  /** Lower-case words joined by `-`; Tekton names it when it refuses. */
+  name: string;
+  /** The key, as SPKI PEM. */
+  publicKeyPem: string;
 }
 
 /** Names of the node's runtime classes, one without a network and one with. */
@@ -356,6 +364,9 @@ const claim = ({ name, storage }: Workspace): PipelineRun["spec"]["workspaces"][
 /** No name server in the jail. Only for a stage of its own: what all stages share, an unjailed one would inherit. */
 const noNames = { dnsPolicy: "None", dnsConfig: { nameservers: ["127.0.0.1"] } } as const;
 
+/** Names are asked for as they are written: a policy by names would refuse them with the cluster's suffixes. */
+const wholeNames = { dnsConfig: { options: [{ name: "ndots", value: "1" }] } } as const;
+
 /** A run of the pipeline that still lacks its parameters; {@link pipelineRun} adds them. */
 export const runTemplateOf = (model: PipelineModel, placement: Placement, settings: RunSettings): PipelineRun => ({
   apiVersion: "tekton.dev/v1",
@@ -376,7 +387,7 @@ export const runTemplateOf = (model: PipelineModel, placement: Placement, settin
       podTemplate:
         stage.network === "none"
           ? { ...podTemplate(true, settings.runtimeClasses), ...noNames }
-          : podTemplate(false, settings.runtimeClasses),
+          : { ...podTemplate(false, settings.runtimeClasses), ...wholeNames },
     })),
     workspaces: model.workspaces.map(claim),
   },
@@ -426,7 +437,10 @@ export const pipelineRun = (
  * The policy of a team's namespace: what Tekton takes from there must carry a signature of this key.
  * What comes from anywhere else matches no policy, which Tekton's setting `fail` refuses.
  */
-export const verificationPolicyOf = (placement: Placement, publicKeyPem: string): VerificationPolicy => ({
+export const verificationPolicyOf = (
+  placement: Placement,
+  authorities: readonly DefinitionAuthority[],
+): VerificationPolicy => ({
   apiVersion: "tekton.dev/v1alpha1",
   kind: "VerificationPolicy",
   metadata: { name: "definitions", namespace: placement.namespace, labels: labels(placement) },
@@ -437,6 +451,9 @@ export const verificationPolicyOf = (placement: Placement, publicKeyPem: string)
         pattern: `^/apis/tekton[.]dev/v1/namespaces/${placement.namespace}/(task|pipeline)/[a-z0-9.-]+@[0-9a-f-]+$`,
       },
     ],
-    authorities: [{ name: "factory", key: { data: publicKeyPem, hashAlgorithm: "sha256" } }],
+    authorities: authorities.map(({ name, publicKeyPem }) => ({
+      name,
+      key: { data: publicKeyPem, hashAlgorithm: "sha256" },
+    })),
   },
 });

@@ -10,12 +10,14 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 import { HardenedCluster } from "../components/hardened-cluster";
+import { KubeProxy } from "../components/kube-proxy";
 import { FactoryError } from "../components/lib/errors";
+import { NetworkPolicies } from "../components/lib/network-policies";
 import { Network } from "../components/network";
 import { RuntimeClasses } from "../components/runtime-classes";
 import type { ClusterConfig } from "./config";
 import { type ExportedOutputs, SCHEMA } from "./outputs";
-import { readToolchain, type Toolchain } from "./toolchain";
+import { image, readToolchain, type Toolchain } from "./toolchain";
 
 /** Range of the pods' addresses in a cluster that we make. */
 const POD_CIDR = "10.244.0.0/16";
@@ -40,6 +42,7 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
   const provider = new k8s.Provider("cluster", { kubeconfig, clusterIdentifier, enableServerSideApply: true });
   const opts = { providers: [provider] };
   const network = cluster && new Network("network", { toolchain, podCidr: POD_CIDR }, opts);
+  if (cluster) new KubeProxy("kube-proxy", { image: image(toolchain, "kube-proxy") }, opts);
   const classes = config.jail === "runtime" ? new RuntimeClasses("runtime-classes", {}, opts) : undefined;
 
   return {
@@ -47,6 +50,7 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
     kubeconfig,
     clusterIdentifier: pulumi.all([clusterIdentifier, network?.urn]).apply(([identifier]) => identifier),
     runtimeClasses: classes ? { jailed: classes.jailed, networked: classes.networked } : null,
+    networkPolicies: network === undefined ? NetworkPolicies.Kubernetes : NetworkPolicies.Cilium,
     apiServer: pulumi.unsecret(kubeconfig.apply((text) => clusterOf(text).server)),
   };
 };

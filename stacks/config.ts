@@ -3,8 +3,10 @@ import { z } from "zod";
 
 import { CertManagerEngine } from "../components/cert-manager";
 import { describeProblem, type Problem } from "../components/lib/errors";
+import { HOSTS_RULE, isHostList } from "../components/lib/hosts";
 import { isDnsLabel } from "../components/lib/names";
 import { MAXIMUM_TEAM_NAME } from "../components/team";
+import { patterns } from "../pipelines/patterns";
 
 /** What a person is told about one key, in the reference and when the value is refused. */
 interface KeyFacts extends Record<string, unknown> {
@@ -32,9 +34,18 @@ const quantity = z.string().regex(/^[1-9][0-9]*(m|Ki|Mi|Gi|Ti)?$/);
 const QUANTITY_RULE =
   "It must be a Kubernetes quantity: a whole number above zero, with m, Ki, Mi, Gi, Ti or nothing behind it.";
 
+const names = z.string().regex(/^[^\s,]+(,[^\s,]+)*$/);
+
+const NAMES_RULE = "It must be names as the API server knows them, joined by commas without spaces.";
+
 const path = z.string().min(1);
 
 const PATH_RULE = "It must be the path of a file that this machine can read.";
+
+const hosts = z.string().refine(isHostList);
+const address = z.string().regex(/^https:\/\/[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(\/[A-Za-z0-9._~%+-]+)*\/?$/);
+
+const ADDRESS_RULE = "It must be an https address without user name, query or fragment.";
 
 const clusterSchema = z
   .strictObject({
@@ -116,6 +127,18 @@ const factorySchema = z
           "chart",
         ),
       ),
+    stackUsers: names
+      .default("kubernetes-admin")
+      .meta(
+        facts(
+          "Users who bring the stacks up: admission lets them, and nobody else, change definitions.",
+          NAMES_RULE,
+          "kubernetes-admin",
+        ),
+      ),
+    stackGroups: names
+      .default("kubeadm:cluster-admins,system:masters")
+      .meta(facts("Groups whose members bring the stacks up.", NAMES_RULE, "kubeadm:cluster-admins,system:masters")),
     definitionsKeyEpoch: z
       .int()
       .min(1)
@@ -127,7 +150,34 @@ const factorySchema = z
           "2",
         ),
       ),
+    definitionsOldestKeyEpoch: z
+      .int()
+      .min(1)
+      .optional()
+      .meta(
+        facts(
+          "Oldest of those keys whose signatures still hold. Without it the key before the newest still verifies, until every team was brought up again.",
+          "It must be a whole number from 1 to definitionsKeyEpoch.",
+          "2",
+        ),
+      ),
+    definitionsKeyFile: path
+      .optional()
+      .meta(
+        facts(
+          "PEM file (PKCS #8) with the Ed25519 or ECDSA P-256 key that signs definitions, in place of a key that the stack makes.",
+          PATH_RULE,
+          "/run/keys/definitions.pem",
+        ),
+      ),
+    definitionsFormerKeysFile: path
+      .optional()
+      .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
   })
+  .refine(
+    ({ definitionsKeyEpoch, definitionsOldestKeyEpoch = 1 }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch,
+    { path: ["definitionsOldestKeyEpoch"] },
+  )
   .refine((config) => inRange(config.registryClusterIp, config.serviceCidr), { path: ["registryClusterIp"] });
 
 const teamSchema = z.strictObject({
@@ -156,6 +206,42 @@ const teamSchema = z.strictObject({
         "https://goproxy.example.com",
       ),
     ),
+  forges: hosts
+    .optional()
+    .meta(
+      facts(
+        "Forges that the team takes sources from, beside the factory's own.",
+        HOSTS_RULE,
+        "github.com,git.example.com:8443",
+      ),
+    ),
+  registries: hosts
+    .optional()
+    .meta(
+      facts(
+        "Package registries that the team takes dependencies from, beside the mirrors that it sets; without the key the public ones of its languages, where no mirror replaces them.",
+        HOSTS_RULE,
+        "proxy.golang.org,sum.golang.org",
+      ),
+    ),
+  languages: z
+    .string()
+    .regex(/^(go|npm|pip)(,(go|npm|pip))*$/)
+    .refine((value) => new Set(value.split(",")).size === value.split(",").length)
+    .default("go,npm,pip")
+    .meta(
+      facts(
+        "Languages of the team's programs; each gets a pipeline.",
+        "It must be one or more of go, npm and pip, joined by commas, each once.",
+        "go,npm",
+      ),
+    ),
+  npmRegistry: address
+    .optional()
+    .meta(facts("npm registry of the team, or a mirror of npm's own.", ADDRESS_RULE, "https://npm.example.com/")),
+  pipIndex: address
+    .optional()
+    .meta(facts("Python package index of the team.", ADDRESS_RULE, "https://pypi.example.com/simple/")),
   deniedPackages: z
     .string()
     .regex(/^pkg:[a-z][a-z0-9.+-]*\/[A-Za-z0-9._~%+*/@-]+(,pkg:[a-z][a-z0-9.+-]*\/[A-Za-z0-9._~%+*/@-]+)*$/)
@@ -218,9 +304,61 @@ const teamSchema = z.strictObject({
     .max(10000)
     .default(60)
     .meta(facts("Number of pods of the team.", "It must be a whole number from 1 to 10000.", "60")),
+  triggerRepository: z
+    .string()
+    .regex(new RegExp(`^(?:${patterns.repository})$`))
+    .optional()
+    .meta(
+      facts(
+        "Repository that is built when somebody pushes to it, or by schedule; without it runs start by hand only.",
+        "It must be the https address by which the forge names it in its webhooks (clone_url), without user name.",
+        "https://github.com/example/payments.git",
+      ),
+    ),
+  triggerBranch: z
+    .string()
+    .regex(/^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$/)
+    .default("main")
+    .meta(
+      facts(
+        "Branch of triggerRepository that is built.",
+        "It must be the name of a branch: letters, digits, hyphens, dots, underscores and slashes.",
+        "main",
+      ),
+    ),
+  triggerPipeline: label(30)
+    .default("go")
+    .meta(facts("Pipeline that builds triggerRepository.", "It must be one of the team's pipelines.", "go")),
+  triggerParams: z
+    .string()
+    .regex(/^[a-z-]+=[^,\s]+(,[a-z-]+=[^,\s]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Parameters of the runs that triggerRepository starts, such as the image's name.",
+        "It must be name=value pairs joined by commas; repository, commit, trigger and event are not among them.",
+        "name=payments,package=./cmd/payments",
+      ),
+    ),
+  schedule: z
+    .string()
+    .regex(/^(@(hourly|daily|weekly|monthly)|[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4})$/)
+    .optional()
+    .meta(
+      facts(
+        "When the newest commit of triggerBranch is built without a push, in UTC.",
+        "It must be @hourly, @daily, @weekly, @monthly or the five fields of a cron expression, and triggerRepository must be set.",
+        "@daily",
+      ),
+    ),
 });
 
-const schemas = { cluster: clusterSchema, factory: factorySchema, team: teamSchema } as const;
+const checkedTeamSchema = teamSchema.refine(
+  ({ schedule, triggerRepository }) => schedule === undefined || triggerRepository !== undefined,
+  { path: ["schedule"] },
+);
+
+const schemas = { cluster: clusterSchema, factory: factorySchema, team: checkedTeamSchema } as const;
 
 /** Kinds of stacks, in the order in which they are made. */
 export const STACK_KINDS = ["cluster", "factory", "team"] as const;

@@ -1,16 +1,17 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
+import { Admission } from "../components/admission";
 import { CertManager } from "../components/cert-manager";
 import { Chains } from "../components/chains";
 import { Forge } from "../components/forge";
-import { NetworkJail } from "../components/network-jail";
 import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
-import { ed25519KeyPair } from "../pipelines";
+import { Triggers } from "../components/triggers";
 import type { FactoryConfig } from "./config";
+import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { image, readToolchain, source, type Toolchain } from "./toolchain";
@@ -52,6 +53,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       clusterIp: config.registryClusterIp,
       issuer: authority.issuer,
       storageClass: storage.storageClass,
+      networkPolicies: cluster.networkPolicies,
     },
     served,
   );
@@ -86,6 +88,20 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     opts,
   );
+  new Triggers(
+    "triggers",
+    {
+      source: source(toolchain, "triggers"),
+      images: {
+        controller: image(toolchain, "triggers-controller"),
+        webhook: image(toolchain, "triggers-webhook"),
+        eventListener: image(toolchain, "triggers-eventlistenersink"),
+      },
+      version: version(toolchain, "triggers-controller"),
+      issuer: authority.issuer,
+    },
+    { ...opts, dependsOn: [tekton, authority] },
+  );
   const signingSeed = new random.RandomBytes("provenance-key", { length: 32 });
   const chains = new Chains(
     "chains",
@@ -104,23 +120,24 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: [tekton, registry] },
   );
-  if (cluster.runtimeClasses !== null) {
-    new NetworkJail(
-      "network-jail",
-      { jailedRuntimeClass: cluster.runtimeClasses.jailed, unjailedServiceAccounts: UNJAILED_STAGES },
-      opts,
-    );
-  }
-
-  const epoch = config.definitionsKeyEpoch;
-  const definitionsSeed = new random.RandomBytes("definitions-key", { length: 32, keepers: { epoch: String(epoch) } });
-  const definitions = pulumi.secret(definitionsSeed.base64).apply(ed25519KeyPair);
+  new Admission(
+    "admission",
+    {
+      jailedRuntimeClass: cluster.runtimeClasses?.jailed,
+      networkedRuntimeClass: cluster.runtimeClasses?.networked,
+      unjailedServiceAccounts: UNJAILED_STAGES,
+      stackUsers: config.stackUsers.split(","),
+      stackGroups: config.stackGroups.split(","),
+    },
+    opts,
+  );
 
   return {
     schema: SCHEMA,
     kubeconfig: pulumi.secret(cluster.kubeconfig),
     clusterIdentifier: cluster.clusterIdentifier,
     runtimeClasses: cluster.runtimeClasses,
+    networkPolicies: cluster.networkPolicies,
     registry: {
       host: registry.host,
       namespace: registry.namespace,
@@ -133,11 +150,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       chains: { username: "chains", password: registry.chainsPassword },
     }),
     provenance: { builderId: chains.builderId, publicKeyPem: chains.publicKeyPem },
-    definitions: {
-      publicKeyPem: pulumi.unsecret(definitions.publicKeyPem),
-      privateKeyPem: pulumi.secret(definitions.privateKeyPem),
-      keyEpoch: epoch,
-    },
+    definitions: definitionKeys(config),
     forge: {
       url: forge.url,
       namespace: forge.namespace,

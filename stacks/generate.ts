@@ -3,15 +3,41 @@ import { join } from "node:path";
 
 import { parseDocument } from "yaml";
 
+import {
+  defaultPipeline,
+  describePipeline,
+  go,
+  mermaidPicture,
+  type PicturedPipeline,
+  svgPicture,
+  unsignedTeamPipeline,
+} from "../pipelines";
+import { admissionGuide } from "../policies/admission/guide";
 import { type ConfigKey, configKeys, STACK_KINDS, toPulumiConfigBlock } from "./config";
 
 const root = join(__dirname, "..");
 
-/** Files that are derived from the settings' schemas, with the content that they must have. */
+/** Files that are derived from the program, with the content that they must have. */
 export const generatedFiles = (): Record<string, string> => ({
   "Pulumi.yaml": projectFile(readFileSync(join(root, "Pulumi.yaml"), "utf8")),
   "docs/reference/config.md": referencePage(),
+  "docs/reference/pipeline.md": pipelinePage(defaultPipeline(go())),
+  "docs/reference/pipeline.svg": svgPicture(defaultPipeline(go())),
+  "docs/guides/admission.md": admissionGuide(samplePipeline()),
 });
+
+/** A pipeline of no team, whose run stands for every team's in the guide to admission. */
+const samplePipeline = () => {
+  const image = `images.example@sha256:${"0".repeat(64)}`;
+  return unsignedTeamPipeline({
+    team: "example",
+    namespace: "team-example",
+    images: Object.fromEntries(["git", "go", "scan", "publish"].map((stage) => [`stage-${stage}`, image])),
+    language: go(),
+    registry: { repository: "registry.example/team-example", credentialsSecret: "publisher" },
+    runtimeClasses: { jailed: "jailed", networked: "networked" },
+  });
+};
 
 const projectFile = (current: string): string => {
   const document = parseDocument(current);
@@ -51,6 +77,22 @@ const referencePage = (): string => {
     ),
   ].join("\n");
 };
+
+const pipelinePage = (pipeline: PicturedPipeline): string =>
+  [
+    `# The pipeline for ${pipeline.name}`,
+    "",
+    "Generated from `pipelines/` by `npm run generate`. `./factory graph` draws the pipelines of your own teams.",
+    "",
+    `![${describePipeline(pipeline)}](pipeline.svg)`,
+    "",
+    "The same as Mermaid:",
+    "",
+    "```mermaid",
+    mermaidPicture(pipeline).trimEnd(),
+    "```",
+    "",
+  ].join("\n");
 
 if (require.main === module) {
   for (const [file, content] of Object.entries(generatedFiles())) writeFileSync(join(root, file), content);

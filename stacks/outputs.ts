@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 
 import { FactoryError, type Problem } from "../components/lib/errors";
+import { NetworkPolicies } from "../components/lib/network-policies";
 import { STACK_KINDS, type StackKind } from "./config";
 
 /** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
@@ -26,17 +27,37 @@ const forge = z.object({
   caPem: text,
 });
 
+const networkPolicies = z.enum(NetworkPolicies);
+const hosts = z.array(z.object({ name: text, port: z.int() }));
+const stage = z.object({
+  name: text,
+  task: text,
+  serviceAccount: text,
+  jailed: z.boolean(),
+  network: text,
+  reads: z.array(text),
+  writes: text.optional(),
+});
+
 const outputSchemas = {
-  cluster: z.object({ schema, kubeconfig: text, clusterIdentifier: text, runtimeClasses, apiServer: text }),
+  cluster: z.object({
+    schema,
+    kubeconfig: text,
+    clusterIdentifier: text,
+    runtimeClasses,
+    networkPolicies,
+    apiServer: text,
+  }),
   factory: z.object({
     schema,
     kubeconfig: text,
     clusterIdentifier: text,
     runtimeClasses,
+    networkPolicies,
     registry,
     registryCredentials: z.object({ publisher: login, reader: login, chains: login }),
     provenance,
-    definitions: z.object({ publicKeyPem: text, privateKeyPem: text, keyEpoch: z.int() }),
+    definitions: z.object({ publicKeyPem: text, privateKeyPem: text, formerPublicKeysPem: z.array(text) }),
     forge,
     stageImages: z.record(z.string(), text),
   }),
@@ -49,18 +70,21 @@ const outputSchemas = {
       z.string(),
       z.object({
         name: text,
-        stages: z.array(z.object({ name: text, task: text, serviceAccount: text, jailed: z.boolean(), network: text })),
+        stages: z.array(stage),
         digests: z.record(z.string(), text),
         runTemplate: z.record(z.string(), z.unknown()),
         params: z.array(z.object({ name: text, description: text, pattern: text, default: z.string().optional() })),
       }),
     ),
+    networkPolicies,
+    egress: z.object({ forges: hosts, registries: hosts }),
     registryRepository: text,
     provenance,
     definitionsPublicKeyPem: text,
     registry,
     registryCredentials: z.object({ reader: login }),
     forge,
+    trigger: z.object({ url: text, repository: text, branch: text, secret: text }).optional(),
   }),
 } as const;
 

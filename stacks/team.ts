@@ -3,11 +3,14 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 
 import { FactoryError } from "../components/lib/errors";
+import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
-import { definitionSigner, go, parseAllowedSigners, teamPipeline } from "../pipelines";
+import { definitionSigner, go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
+import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
+import { makeTrigger } from "./team-trigger";
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
@@ -15,23 +18,33 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
   const caBundlePem =
     config.caBundleFile === undefined ? undefined : readFile("caBundleFile", config.caBundleFile, caBundle);
   const namespace = teamNamespace(config.team);
+  const egress = {
+    forges: config.forges === undefined ? [] : distinctHosts(parseHosts(config.forges)),
+    registries: registryHosts({ ...config, languages: config.languages.split(",") }),
+  };
 
-  const pipeline = teamPipeline({
+  const common = {
     team: config.team,
     namespace,
     images: factory.stageImages,
-    language: go(config.goProxy === undefined ? {} : { goProxy: config.goProxy }),
     registry: {
       repository: `${factory.registry.host}/${namespace}`,
       caConfigMap: TEAM_OBJECTS.authority,
       credentialsSecret: TEAM_OBJECTS.publisher,
     },
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
+    forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
     ...supplyChain(config),
     runtimeClasses: factory.runtimeClasses,
     signer: definitionSigner(factory.definitions.privateKeyPem),
-  });
+    formerKeys: factory.definitions.formerPublicKeysPem,
+  };
+  const pipelines = languagesOf(config).map((language) => teamPipeline({ ...common, language }));
+  const networks = new Map(
+    pipelines.flatMap(({ stages }) => stages.map(({ serviceAccount, network }) => [serviceAccount, network] as const)),
+  );
 
+  const opts = { providers: [clusterProvider(factory)] };
   const login = ({ username, password }: { username: string; password: string }) => ({
     username,
     password: pulumi.secret(password),
@@ -40,13 +53,19 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     "team",
     {
       team: config.team,
-      accounts: pipeline.stages.map((stage) => ({ name: stage.serviceAccount, network: stage.network })),
-      definitions: [pipeline.verificationPolicy, ...pipeline.tasks, pipeline.pipeline],
+      accounts: [...networks].map(([name, network]) => ({ name, network })),
+      definitions: [
+        ...pipelines.slice(0, 1).map(({ verificationPolicy }) => verificationPolicy),
+        ...pipelines.flatMap(({ tasks, pipeline }) => [...tasks, pipeline]),
+      ],
+      pipelines,
       registryHost: factory.registry.host,
       publisher: login(factory.registryCredentials.publisher),
       reader: login(factory.registryCredentials.reader),
       caPem: factory.registry.caPem,
       caBundlePem,
+      networkPolicies: factory.networkPolicies,
+      egress,
       quota: {
         cpu: config.quotaCpu,
         memory: config.quotaMemory,
@@ -54,30 +73,41 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
         pods: config.quotaPods,
       },
     },
-    { providers: [clusterProvider(factory)] },
+    opts,
   );
+
+  const trigger = makeTrigger(config, { factory, pipelines, caBundlePem }, { ...opts, dependsOn: [team] });
 
   return {
     schema: SCHEMA,
     team: config.team,
     namespace: team.namespace,
     kubeconfig: pulumi.secret(factory.kubeconfig),
-    pipelines: {
-      [pipeline.name]: {
-        name: pipeline.name,
-        stages: pipeline.stages,
-        digests: pipeline.digests,
-        runTemplate: pipeline.runTemplate,
-        params: pipeline.params,
-      },
-    },
+    pipelines: Object.fromEntries(
+      pipelines.map(({ name, stages, digests, runTemplate, params }) => [
+        name,
+        { name, stages, digests, runTemplate, params },
+      ]),
+    ),
+    networkPolicies: factory.networkPolicies,
+    egress,
     registryRepository: team.registryRepository,
     provenance: factory.provenance,
     definitionsPublicKeyPem: factory.definitions.publicKeyPem,
     registry: factory.registry,
     registryCredentials: pulumi.secret({ reader: factory.registryCredentials.reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },
+    trigger,
   };
+};
+
+const languagesOf = (config: TeamConfig): Language[] => {
+  const known: Record<string, Language> = {
+    go: go(config.goProxy === undefined ? {} : { goProxy: config.goProxy }),
+    npm: npm(config.npmRegistry === undefined ? {} : { registry: config.npmRegistry }),
+    pip: pip(config.pipIndex === undefined ? {} : { index: config.pipIndex }),
+  };
+  return config.languages.split(",").flatMap((name) => known[name] ?? []);
 };
 
 /** What the team asks of its supply chain; all of it becomes part of the signed definitions. */

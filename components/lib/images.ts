@@ -22,3 +22,6 @@ export const imageParts = (path: string, reference: string): ImageParts => {
     fix: "Look up the digest that the tag stands for now, and use that.",
   });
 };
+
+/** Registry part of the names of the factory's own images; there is no such host, nodes have them all. */
+export const IMAGE_HOST = "ssf.local";

@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import type { Toolchain } from "../../stacks/toolchain";
+import { IMAGE_HOST } from "./images";
 
 /** Where the cluster's own files stand inside a node. */
 const nodeDirectory = "/etc/kubernetes/factory";
@@ -50,6 +51,7 @@ const auditPolicy = {
         { group: "rbac.authorization.k8s.io" },
         { group: "admissionregistration.k8s.io" },
         { group: "networking.k8s.io" },
+        { group: "cilium.io", resources: ["ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"] },
         { group: "node.k8s.io" },
       ],
     },
@@ -126,7 +128,6 @@ export const kindConfig = ({ workers, toolchain, encryptionKey }: KindConfigOpti
     if (found === undefined) throw new Error(`no image ${name} in the toolchain`);
     return found;
   };
-  const repository = "ssf.local";
   const mounted = (name: string) => `${nodeDirectory}/${name}`;
   const profiling = { profiling: "false" };
   const volume = (name: string, hostPath: string, readOnly: boolean, pathType: string) => ({
@@ -139,11 +140,11 @@ export const kindConfig = ({ workers, toolchain, encryptionKey }: KindConfigOpti
 
   const cluster = {
     kind: "ClusterConfiguration",
-    imageRepository: repository,
-    dns: { imageRepository: repository, imageTag: image("coredns").version },
+    imageRepository: IMAGE_HOST,
+    dns: { imageRepository: IMAGE_HOST, imageTag: image("coredns").version },
     etcd: {
       local: {
-        imageRepository: repository,
+        imageRepository: IMAGE_HOST,
         imageTag: image("etcd").version,
         extraArgs: { "cipher-suites": cipherSuites.join(","), "tls-min-version": "TLS1.2" },
       },
@@ -194,7 +195,7 @@ export const kindConfig = ({ workers, toolchain, encryptionKey }: KindConfigOpti
     systemReserved: { cpu: "100m", memory: "256Mi" },
   };
 
-  const patches = { patches: { directory: mounted("patches") } };
+  const patched = { patches: { directory: mounted("patches") } };
   const mounts = {
     extraMounts: [
       { hostPath: `${hostDirectory}/files`, containerPath: nodeDirectory, readOnly: true },
@@ -212,14 +213,19 @@ export const kindConfig = ({ workers, toolchain, encryptionKey }: KindConfigOpti
     kubeadmConfigPatches: [
       cluster,
       kubelet,
-      { kind: "InitConfiguration", ...patches },
-      { kind: "JoinConfiguration", ...patches },
+      { kind: "InitConfiguration", ...patched },
+      { kind: "JoinConfiguration", ...patched },
     ].map((patch) => stringify(patch)),
   };
 
-  const pinned = staticPods.map((name) => [
-    `patches/${name}0+strategic.yaml`,
-    stringify({ spec: { containers: [{ name, image: image(name).reference }] } }),
+  const byDigest = (name: string) => ({ spec: { containers: [{ name, image: image(name).reference }] } });
+  const pinned = {
+    ...Object.fromEntries(staticPods.map((name) => [name, byDigest(name)])),
+    corednsdeployment: { spec: { template: byDigest("coredns") } },
+  };
+  const patches = Object.entries(pinned).map(([target, patch]) => [
+    `patches/${target}0+strategic.yaml`,
+    stringify(patch),
   ]);
   return {
     config: stringify(config),
@@ -228,7 +234,7 @@ export const kindConfig = ({ workers, toolchain, encryptionKey }: KindConfigOpti
       "audit-policy.yaml": stringify(auditPolicy),
       "authentication.yaml": stringify(authentication),
       "encryption.yaml": stringify(encryption(encryptionKey)),
-      ...(Object.fromEntries(pinned) as Record<string, string>),
+      ...(Object.fromEntries(patches) as Record<string, string>),
     },
   };
 };

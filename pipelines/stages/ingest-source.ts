@@ -10,12 +10,28 @@ export interface IngestSourceArgs {
   caBundleConfigMap?: string;
   /** ConfigMap whose key `ca.crt` holds the authority of the factory's own forge, trusted as well. @default none */
   forgeCaConfigMap?: string;
+  /** Forges that it takes sources from, each as `<name>:<port>`. @default any */
+  forges?: readonly string[];
   /**
    * Who may sign commits, in the format of OpenSSH's `allowed_signers`. It becomes part of the signed definition.
    * @default a commit needs no signature
    */
   allowedSigners?: string;
 }
+
+/** Refuses a forge that the team does not list, before anything is asked of it. */
+const forgeCheck = `
+forge=\${PARAM_REPOSITORY#https://}
+forge=$(printf '%s' "\${forge%%/*}" | tr '[:upper:]' '[:lower:]')
+case "$forge" in
+  *:*) ;;
+  *) forge="$forge:443" ;;
+esac
+case " $FORGES " in
+  *" $forge "*) ;;
+  *) refuse "this team takes sources from $FORGES and not from $forge; its stack's setting forges lists them" ;;
+esac
+`;
 
 /**
  * The committer must be the signer: `git verify-commit` would take the signature of any signer on the list, in whoever's
@@ -87,8 +103,13 @@ git show --no-patch --format=%ct HEAD | tr -d '\\n' >"$RESULT_TIMESTAMP"
 
 /** The stage that takes one commit of a git repository and leaves its tree, without the history. */
 export const ingestSource = (args: IngestSourceArgs): Stage => {
-  const { image, caBundleConfigMap, forgeCaConfigMap, allowedSigners } = args;
-  const parts = [fetchCommit, ...(allowedSigners === undefined ? [] : [checkSignature]), checkTree];
+  const { image, caBundleConfigMap, forgeCaConfigMap, forges, allowedSigners } = args;
+  const parts = [
+    ...(forges === undefined ? [] : [forgeCheck]),
+    fetchCommit,
+    ...(allowedSigners === undefined ? [] : [checkSignature]),
+    checkTree,
+  ];
   const trusted = withAuthority(authorities(caBundleConfigMap), "forge-authority", forgeCaConfigMap);
   return {
     name: "ingest-source",
@@ -126,6 +147,7 @@ export const ingestSource = (args: IngestSourceArgs): Stage => {
     env: {
       ...(allowedSigners === undefined ? {} : { ALLOWED_SIGNERS: allowedSigners }),
       AUTHORITIES: trusted.files.join(" "),
+      ...(forges === undefined ? {} : { FORGES: forges.join(" ") }),
       GIT_ALLOW_PROTOCOL: "https",
       GIT_CONFIG_COUNT: "2",
       GIT_CONFIG_KEY_0: "transfer.fsckObjects",

@@ -1,3 +1,4 @@
+import { NetworkPolicies } from "../../components/lib/network-policies";
 import { hostsToml } from "../../components/node-trust";
 import { Registry, registryClients, registrySettings } from "../../components/registry";
 import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
@@ -78,6 +79,28 @@ describe("Registry", () => {
       policyTypes: ["Ingress", "Egress"],
       ingress: [{ from: registryClients, ports: [{ port: 5000, protocol: "TCP" }] }],
     });
+  });
+
+  test("takes connections from every node where Cilium tells nodes from pods", async () => {
+    const cilium = await render(
+      () =>
+        new Registry("registry", {
+          image: testImage("registry"),
+          clusterIp: "10.96.0.50",
+          issuer: "ssf-ca",
+          networkPolicies: NetworkPolicies.Cilium,
+        }),
+    );
+    expect(cilium.get("registry-nodes").inputs).toMatchObject({
+      apiVersion: "cilium.io/v2",
+      kind: "CiliumNetworkPolicy",
+      metadata: { name: "registry-nodes", namespace: "ssf-registry" },
+      spec: {
+        endpointSelector: {},
+        ingress: [{ fromEntities: ["host", "remote-node"], toPorts: [{ ports: [{ port: "5000", protocol: "TCP" }] }] }],
+      },
+    });
+    expect(rendering.childrenOf("registry").filter((child) => child.startsWith("cilium.io"))).toEqual([]);
   });
 
   test("gives the passwords as outputs", async () => {

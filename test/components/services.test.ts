@@ -1,6 +1,5 @@
 import { CertManager, CertManagerEngine, chartValues } from "../../components/cert-manager";
 import { Forge, forgeClients, GATEWAY_SCRIPT, SERVER_SETTINGS } from "../../components/forge";
-import { jailRule, NetworkJail } from "../../components/network-jail";
 import { NodeTrust, TRUST_SCRIPT } from "../../components/node-trust";
 import { provisionerConfig, Storage } from "../../components/storage";
 import { readToolchain, source } from "../../stacks/toolchain";
@@ -208,32 +207,5 @@ describe("Forge", () => {
   test("gives address and login", async () => {
     await expect(valueOf(forge.url)).resolves.toBe("https://forge.ssf-forge.svc.cluster.local:8443");
     await expect(valueOf(forge.password)).resolves.toBe("password-of-forge-password");
-  });
-});
-
-describe("NetworkJail", () => {
-  test("is one policy of the API server, bound to all teams, and fails closed", async () => {
-    const rendering = await render(
-      () => new NetworkJail("jail", { jailedRuntimeClass: "jailed", unjailedServiceAccounts: ["publish"] }),
-    );
-    expect(rendering.childrenOf("jail")).toEqual([
-      "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy jail-policy",
-      "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding jail-binding",
-    ]);
-    expect(rendering.get("jail-policy").inputs.spec).toMatchObject({ failurePolicy: "Fail" });
-    expect(rendering.get("jail-binding").inputs.spec).toMatchObject({
-      validationActions: ["Deny", "Audit"],
-      matchResources: {
-        namespaceSelector: { matchExpressions: [{ key: "secure-software-factory.dev/team", operator: "Exists" }] },
-      },
-    });
-  });
-
-  test("its message names the fix", () => {
-    const [validation] = jailRule("jailed", ["ingest-source", "publish"]).validations;
-    expect(validation?.expression).toBe(
-      'variables.runtime == "jailed" || variables.account in ["ingest-source","publish"]',
-    );
-    expect(validation?.messageExpression).toContain("set runtimeClassName to 'jailed'");
   });
 });

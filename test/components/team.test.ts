@@ -1,7 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 
-import { egressOf, Team, type TeamArgs } from "../../components/team";
-import { render, type Rendering } from "../support/render";
+import { parseHosts } from "../../components/lib/hosts";
+import { NetworkPolicies } from "../../components/lib/network-policies";
+import { Team, type TeamArgs } from "../../components/team";
+import { unsignedTeamPipeline } from "../../pipelines";
+import { teamArgs } from "../pipelines/fixtures";
+import { inputAt, render, type Rendering } from "../support/render";
 
 const args: TeamArgs = {
   team: "payments",
@@ -19,12 +23,15 @@ const args: TeamArgs = {
       spec: { steps: [] },
     },
   ],
+  pipelines: [unsignedTeamPipeline(teamArgs({ namespace: "team-payments" }))],
   registryHost: "registry.example:5000",
   publisher: { username: "publisher", password: pulumi.secret("swordfish") },
   reader: { username: "reader", password: pulumi.secret("herring") },
   caPem: "CA",
   caBundlePem: "COMPANY",
   quota: { cpu: "8", memory: "16Gi", storage: "20Gi", pods: 30 },
+  networkPolicies: NetworkPolicies.Kubernetes,
+  egress: { forges: parseHosts("git.test"), registries: parseHosts("proxy.test") },
 };
 
 describe("Team", () => {
@@ -35,6 +42,8 @@ describe("Team", () => {
 
   test("makes these objects and no others", () => {
     expect(rendering.childrenOf("team")).toEqual([
+      "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy team-runs-policy",
+      "admissionregistration.k8s.io/v1:ValidatingAdmissionPolicyBinding team-runs-binding",
       "core/v1:ConfigMap team-authority",
       "core/v1:ConfigMap team-ca-bundle",
       "core/v1:LimitRange team-limits",
@@ -72,6 +81,15 @@ describe("Team", () => {
   test("denies everything both ways before any definition exists", () => {
     expect(rendering.get("team-deny").inputs.spec).toEqual({ podSelector: {}, policyTypes: ["Ingress", "Egress"] });
     expect(rendering.get("team-task-go-build").dependsOn).toContain("team-deny");
+  });
+
+  test("admits runs by the rule of its own namespace before any definition exists", () => {
+    expect(inputAt(rendering.get("team-runs-binding"), "spec")).toMatchObject({
+      policyName: "ssf-runs-team-payments",
+      validationActions: ["Deny", "Audit"],
+      matchResources: { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "team-payments" } } },
+    });
+    expect(rendering.get("team-task-go-build").dependsOn).toContain("team-runs-binding");
   });
 
   test("no account has a token", () => {
@@ -121,22 +139,37 @@ describe("Team", () => {
   });
 });
 
-describe("egress of a stage", () => {
-  const cidrs = ["10.0.0.0/8"];
-  const hosts = (network: string) => JSON.stringify(egressOf(network, cidrs));
+describe("egress of the stages", () => {
+  const policies = async (changes: Partial<TeamArgs>) => {
+    const rendering = await render(() => new Team("team", { ...args, ...changes }));
+    return rendering.resources.filter(({ name }) => name.startsWith("team-egress-"));
+  };
 
-  test("a jailed stage reaches nothing", () => {
-    expect(egressOf("none", cidrs)).toEqual([]);
+  test("is said by name where Cilium enforces it, and by nothing else", async () => {
+    const made = await policies({ networkPolicies: NetworkPolicies.Cilium });
+    expect(made.map(({ type, name }) => `${type} ${name}`)).toEqual([
+      "kubernetes:cilium.io/v2:CiliumNetworkPolicy team-egress-ingest-dependencies",
+      "kubernetes:cilium.io/v2:CiliumNetworkPolicy team-egress-ingest-source",
+      "kubernetes:cilium.io/v2:CiliumNetworkPolicy team-egress-publish",
+    ]);
+    expect(made.map(({ inputs }) => inputs)).toMatchObject([
+      {
+        apiVersion: "cilium.io/v2",
+        kind: "CiliumNetworkPolicy",
+        metadata: { name: "egress-ingest-dependencies", namespace: "team-payments" },
+        spec: { egress: [{}, { toFQDNs: [{ matchName: "proxy.test" }] }] },
+      },
+      { spec: { egress: [{}, {}, { toFQDNs: [{ matchName: "git.test" }] }] } },
+      { spec: { egress: [{}, {}] } },
+    ]);
   });
 
-  test.each([
-    ["forge", true, true, false],
-    ["dependencies", false, true, false],
-    ["registry", false, false, true],
-  ])("%s: forge %s, outside %s, registry %s", (network, forge, outside, registry) => {
-    expect(hosts(network).includes("ssf-forge")).toBe(forge);
-    expect(hosts(network).includes('"except":["10.0.0.0/8"]')).toBe(outside);
-    expect(hosts(network).includes("ssf-registry")).toBe(registry);
-    expect(hosts(network)).toContain("kube-dns");
+  test("leaves the cluster's own addresses out where only Kubernetes' policies hold", async () => {
+    const [dependencies] = await policies({ clusterCidrs: ["10.0.0.0/8"] });
+    expect(dependencies?.inputs.spec).toMatchObject({
+      podSelector: { matchLabels: { "tekton.dev/pipelineTask": "ingest-dependencies" } },
+      policyTypes: ["Egress"],
+      egress: [{}, { to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.0.0.0/8"] } }] }],
+    });
   });
 });

@@ -1,15 +1,18 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { definitionSigner, signDefinition, type PipelineModel, type Stage } from "../../pipelines";
-import { stageTask } from "../../pipelines/tekton";
+import type { Network, Stage } from "../../pipelines";
+import type { RunTraffic } from "../../tools/cli/flows";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
 import { readyStack, removeStack, stackOutputs, update } from "../../tools/cli/pulumi";
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
+import { notAsItMust } from "./attack";
+import { describeEgress, expectBuildTraffic } from "./egress";
 import { container, hostInventory } from "./host";
+import { probe } from "./probe";
 
 const root = resolve(__dirname, "../..");
 const minutes = 60_000;
@@ -94,9 +97,21 @@ describe("a program", () => {
     async () => {
       const built = await factory("build", "examples/go-service", "--json");
       expect(built.code).toBe(0);
-      image = (JSON.parse(built.stdout) as { image: string }).image;
+      const report = JSON.parse(built.stdout) as { image: string; network: RunTraffic };
+      image = report.image;
+      expectBuildTraffic(report.network, { kubectl, team, shared });
       expect(image).toMatch(/^registry\.ssf-registry\.svc\.cluster\.local:5000\/.*go-service@sha256:[0-9a-f]{64}$/);
       expect((await factory("verify", image)).code).toBe(0);
+    },
+    20 * minutes,
+  );
+
+  test.each(["npm-service", "pip-service"])(
+    "in another language, %s, is built, and its provenance holds",
+    async (name) => {
+      const built = await factory("build", `examples/${name}`, "--json");
+      expect(built.code).toBe(0);
+      expect((await factory("verify", (JSON.parse(built.stdout) as { image: string }).image)).code).toBe(0);
     },
     20 * minutes,
   );
@@ -156,13 +171,32 @@ describe("a program", () => {
   );
 });
 
+describe("the factory under attack", () => {
+  test(
+    "refuses every attack, passes every control, and is left as it was",
+    async () => {
+      const attacked = await factory("attack", "--json");
+      expect(notAsItMust(attacked.stdout)).toEqual([]);
+      expect(attacked.code).toBe(0);
+      const left = await kubectl.text([
+        "get",
+        "namespaces,pods,pipelineruns,taskruns",
+        "--all-namespaces",
+        "--output=name",
+      ]);
+      expect(left.split("\n").filter((name) => name.includes("attack-"))).toEqual([]);
+    },
+    40 * minutes,
+  );
+});
+
 describe("the jail", () => {
   test(
     "keeps a step from the network that its unjailed twin reaches",
     async () => {
-      const [jailed, twin] = await Promise.all([runProbe("build", "jailed"), runProbe("ingest-source", "networked")]);
-      expect(jailed).toEqual({ succeeded: true, reached: "no", packets: "0" });
-      expect(twin).toMatchObject({ succeeded: true, reached: "yes" });
+      const [jailed, twin] = [await reachForge("build", "none"), await reachForge("ingest-source", "forge")];
+      expect(jailed).toMatchObject({ succeeded: true, results: { reached: "no", packets: "0" } });
+      expect(twin).toMatchObject({ succeeded: true, results: { reached: "yes" } });
     },
     5 * minutes,
   );
@@ -181,6 +215,8 @@ describe("the jail", () => {
     minutes,
   );
 });
+
+describeEgress(() => ({ kubectl, team, shared }));
 
 describe("the cluster", () => {
   const node = `${cluster}-control-plane`;
@@ -282,7 +318,11 @@ describe("a cluster that the program did not make", () => {
       const workspace = existing(shared.kubeconfig);
       await bringUp(workspace);
       const outputs = await outputsOf(workspace, "cluster", "e2e-existing");
-      expect(outputs).toMatchObject({ clusterIdentifier: shared.clusterIdentifier, runtimeClasses: null });
+      expect(outputs).toMatchObject({
+        clusterIdentifier: shared.clusterIdentifier,
+        runtimeClasses: null,
+        networkPolicies: "kubernetes",
+      });
       await bringUp(workspace, "destroy");
       expect(await kubectl.text(["get", "namespaces"])).toContain("ssf-registry");
     },
@@ -302,16 +342,10 @@ describe("a cluster that the program did not make", () => {
 const apply = (object: object): Promise<string> => kubectl.text(["create", "--filename=-"], JSON.stringify(object));
 
 /** A pod that Pod Security lets through, whatever else its specification says. */
-const pod = (
-  name: string,
-  imageReference: string,
-  serviceAccountName: string,
-  spec: object,
-  container: object = {},
-) => ({
+const pod = (name: string, imageReference: string, serviceAccountName: string, spec: object) => ({
   apiVersion: "v1",
   kind: "Pod",
-  metadata: { name, namespace: team.namespace, labels: { "tekton.dev/pipelineTask": serviceAccountName } },
+  metadata: { name, namespace: team.namespace },
   spec: {
     serviceAccountName,
     restartPolicy: "Never",
@@ -322,76 +356,57 @@ const pod = (
         name: "main",
         image: imageReference,
         securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
-        ...container,
       },
     ],
     ...spec,
   },
 });
 
-/** Waits until the pod has ended, and returns what it printed; its failure is an error. */
-const outputOf = async (name: string): Promise<string> => {
-  const where = [`pod/${name}`, "--namespace", team.namespace];
-  await kubectl
-    .text(["wait", ...where, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=25s"])
-    .catch(async () => {
-      await kubectl.text(["wait", ...where, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=25s"]);
-    });
-  const log = await kubectl.text(["logs", ...where]);
-  await kubectl.text(["delete", ...where, "--wait=false"]);
-  return log;
-};
-
 /** Pushes a changed copy of the image with the good image's attestation beside it, as a thief of the publisher's key could. */
 const tamper = async (good: string): Promise<string> => {
-  const [repository = ""] = good.split("@");
-  const script = `
-    set -eu
-    crane mutate ${good} --label changed=true --tag ${repository}:changed >/dev/null
-    digest=$(crane digest ${repository}:changed)
-    crane copy ${repository}:${attestationTag(good)} ${repository}:sha256-\${digest#sha256:}.att >/dev/null 2>&1
-    echo "changed=$digest"`;
-  await apply(
-    pod(
-      "tamper",
-      readToolchain().images["stage-publish"]?.reference ?? "",
-      "publish",
-      {
-        runtimeClassName: shared.runtimeClasses?.networked,
-        volumes: [
-          {
-            name: "credentials",
-            secret: { secretName: "registry-publisher", items: [{ key: ".dockerconfigjson", path: "config.json" }] },
-          },
-          { name: "ca", configMap: { name: "factory-ca" } },
-        ],
-      },
-      {
-        command: ["sh", "-c", script],
-        env: [
-          { name: "DOCKER_CONFIG", value: "/credentials" },
-          { name: "SSL_CERT_FILE", value: "/ca/ca.crt" },
-          { name: "HOME", value: "/tmp" },
-        ],
-        volumeMounts: [
-          { name: "credentials", mountPath: "/credentials" },
-          { name: "ca", mountPath: "/ca" },
-        ],
-        resources: { limits: { cpu: "500m", memory: "256Mi" } },
-      },
-    ),
-  );
-  const [, digest = ""] = /changed=(sha256:[0-9a-f]{64})/.exec(await outputOf("tamper")) ?? [];
-  return `${repository}@${digest}`;
+  const { username, password } = shared.registryCredentials.publisher;
+  const { namespace, service, host } = shared.registry;
+  const [, path = ""] = /^[^/]+\/([^@]+)@/.exec(good) ?? [];
+  const forward = await kubectl.portForward(namespace, service, Number(host.split(":")[1]));
+  const login = mkdtempSync(join(tmpdir(), "ssf-e2e-login-"));
+  try {
+    const local = `127.0.0.1:${forward.port}`;
+    const auth = Buffer.from(`${username}:${password}`).toString("base64");
+    writeFileSync(join(login, "config.json"), JSON.stringify({ auths: { [local]: { auth } } }), { mode: 0o600 });
+    const crane = (...args: string[]) =>
+      execFileSync(join(readToolchain().bin, "crane"), ["--insecure", ...args], {
+        env: { ...process.env, DOCKER_CONFIG: login },
+        encoding: "utf8",
+      }).trim();
+    const repository = `${local}/${path}`;
+    crane(
+      "mutate",
+      `${repository}@${good.split("@")[1] ?? ""}`,
+      "--label",
+      "changed=true",
+      "--tag",
+      `${repository}:changed`,
+    );
+    const digest = crane("digest", `${repository}:changed`);
+    crane("copy", `${repository}:${attestationTag(good)}`, `${repository}:${digest.replace(":", "-")}.att`);
+    return `${host}/${path}@${digest}`;
+  } finally {
+    rmSync(login, { recursive: true });
+    forward.close();
+  }
 };
 
 const attestationTag = (reference: string): string => `${(reference.split("@")[1] ?? "").replace(":", "-")}.att`;
 
-/** Runs a signed definition that tries the network, as the stage with that service account. */
-const runProbe = async (serviceAccount: string, runtime: "jailed" | "networked") => {
+/** Runs a signed pipeline whose one stage has that name and network, and tries to connect to the forge. */
+const reachForge = (name: string, network: Network) => {
   const target = new URL(shared.forge.url);
-  const probe: Stage = {
-    name: `probe-${runtime}`,
+  const results = [
+    { name: "reached", description: "Whether a connection was made." },
+    { name: "packets", description: "Packets that left." },
+  ];
+  const stage: Stage = {
+    name,
     description: "Tries the network and tells what came of it.",
     image: readToolchain().images.shell?.reference ?? "",
     script: `
@@ -399,77 +414,22 @@ if timeout 10 bash -c 'exec 3<>/dev/tcp/${target.hostname}/${target.port}'; then
 printf '%s' "$reached" >"$RESULT_REACHED"
 awk '/eth0:/ { printf "%d", $11 }' /proc/net/dev >"$RESULT_PACKETS"`,
     params: [],
-    results: [
-      { name: "reached", description: "Whether a connection was made." },
-      { name: "packets", description: "Packets that left." },
-    ],
+    results,
     reads: [],
-    network: "none",
+    network,
     env: {},
     mounts: [],
     resources: { cpu: "500m", memory: "128Mi", scratch: "64Mi" },
   };
-  const model: PipelineModel = {
-    name: "e2e",
-    description: "A probe.",
-    params: [],
-    workspaces: [],
-    stages: [probe],
-    results: [],
-  };
-  const task = signDefinition(
-    stageTask(model, probe, { team: team.team, namespace: team.namespace }),
-    definitionSigner(shared.definitions.privateKeyPem),
-  );
-  await apply(task);
-  const name = `probe-${runtime}`;
-  await apply({
-    apiVersion: "tekton.dev/v1",
-    kind: "TaskRun",
-    metadata: { name, namespace: team.namespace, labels: { "tekton.dev/pipelineTask": serviceAccount } },
-    spec: {
-      serviceAccountName: serviceAccount,
-      taskRef: {
-        resolver: "cluster",
-        params: Object.entries({ kind: "task", name: task.metadata.name, namespace: team.namespace }).map(
-          ([key, value]) => ({ name: key, value }),
-        ),
-      },
-      podTemplate: {
-        runtimeClassName: shared.runtimeClasses?.[runtime],
-        automountServiceAccountToken: false,
-        securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: "RuntimeDefault" } },
-      },
+  return probe(
+    { kubectl, team, shared },
+    {
+      name: "e2e",
+      description: "A probe.",
+      params: [],
+      workspaces: [],
+      stages: [stage],
+      results: results.map((result) => ({ ...result, from: { stage: name, result: result.name } })),
     },
-  });
-  const status = await ended("taskrun", name);
-  await kubectl.text([
-    "delete",
-    `taskrun/${name}`,
-    `task/${task.metadata.name}`,
-    "--namespace",
-    team.namespace,
-    "--wait=false",
-  ]);
-  return {
-    succeeded: status.conditions[0]?.status === "True",
-    ...Object.fromEntries((status.results ?? []).map(({ name: result, value }) => [result, value])),
-  };
-};
-
-interface RunStatus {
-  conditions: { status: string; message: string }[];
-  results?: { name: string; value: string }[];
-}
-
-/** Status of a run once it has ended, after at most two minutes. */
-const ended = async (kind: string, name: string): Promise<RunStatus> => {
-  for (let tries = 0; tries < 120; tries++) {
-    const { status } = (await kubectl.json(["get", kind, name, "--namespace", team.namespace])) as {
-      status?: RunStatus;
-    };
-    if (status?.conditions[0] !== undefined && status.conditions[0].status !== "Unknown") return status;
-    await new Promise((resume) => setTimeout(resume, 1000));
-  }
-  throw new Error(`${kind} ${name} has not ended`);
+  );
 };

@@ -50,8 +50,9 @@ describe("keys", () => {
     },
   );
 
-  test("a signer refuses what is no Ed25519 key, without showing it", () => {
-    const { privateKeyPem } = ecdsaKeyPair(seed);
+  test("a signer refuses other kinds of keys, without showing them", () => {
+    const { privateKey } = crypto.generateKeyPairSync("ec", { namedCurve: "secp384r1" });
+    const privateKeyPem = privateKey.export({ type: "pkcs8", format: "pem" }) as string;
     expect(problemsOf(() => definitionSigner(privateKeyPem))).toEqual(["SSF-PIPELINE-014 privateKeyPem"]);
     expect(() => definitionSigner("secret text")).toThrow(/given|no private key/);
     expect(() => definitionSigner("secret text")).not.toThrow(/secret text/);
@@ -87,6 +88,17 @@ describe("signatures", () => {
       expect(verifyDefinition({ ...task, spec: { ...task.spec, steps } }, testKeys.publicKeyPem)).toBe(false);
       const moved = { ...task, metadata: { ...task.metadata, namespace: "team-b" } };
       expect(verifyDefinition(moved, testKeys.publicKeyPem)).toBe(false);
+    }
+  });
+
+  test("by an ECDSA key are the same each time, and hold for that key only", () => {
+    const keys = ecdsaKeyPair(seed);
+    const signer = definitionSigner(keys.privateKeyPem);
+    for (const definition of definitions) {
+      const signed = signDefinition(definition, signer);
+      expect(signDefinition(definition, signer)).toEqual(signed);
+      expect(verifyDefinition(signed, keys.publicKeyPem)).toBe(true);
+      expect(verifyDefinition(signed, ecdsaKeyPair(Buffer.alloc(32, 8).toString("base64")).publicKeyPem)).toBe(false);
     }
   });
 

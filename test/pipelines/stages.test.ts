@@ -94,6 +94,43 @@ describe("the check of parameters in the stage", () => {
   });
 });
 
+describe("ingest-source of a team that lists its forges", () => {
+  const listed = teamModel(teamArgs({ forges: ["git.test:443", "code.test:8443"] })).stages.find(
+    ({ name }) => name === "ingest-source",
+  );
+  const take = (repository: string) =>
+    machine.run(
+      listed ?? stageNamed("ingest-source"),
+      { repository, commit: "a".repeat(40), directory: "." },
+      {
+        AUTHORITIES: "/dev/null",
+        // Whatever gets past the check fails here, before anything leaves this machine.
+        GIT_ALLOW_PROTOCOL: "file",
+      },
+    );
+  const refusal = (forge: string) =>
+    `refused: this team takes sources from git.test:443 code.test:8443 and not from ${forge}; its stack's setting forges lists them\n`;
+
+  test.each([
+    ["https://other.test/x.git", "other.test:443"],
+    ["https://git.test:8443/x.git", "git.test:8443"],
+    ["https://git.test.other.test/x.git", "git.test.other.test:443"],
+    ["https://it.test:443/git.test", "it.test:443"],
+  ])("refuses %s", (repository, forge) => {
+    const { status, output } = take(repository);
+    expect([status, output]).toEqual([1, refusal(forge)]);
+  });
+
+  test.each(["https://git.test/x.git", "https://Git.Test:443/x.git", "https://code.test:8443/x.git"])(
+    "asks %s",
+    (repository) => {
+      const { output } = take(repository);
+      expect(output).toContain("transport 'https' not allowed");
+      expect(output).not.toContain("this team takes sources");
+    },
+  );
+});
+
 describe("ingest-source", () => {
   const ingest: Stage = {
     ...stageNamed("ingest-source"),

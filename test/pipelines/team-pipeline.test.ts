@@ -33,6 +33,8 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-source",
         jailed: false,
         network: "forge",
+        reads: [],
+        writes: "source",
       },
       {
         name: "ingest-dependencies",
@@ -40,10 +42,35 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-dependencies",
         jailed: false,
         network: "dependencies",
+        reads: ["source"],
+        writes: "dependencies",
       },
-      { name: "build", task: "go-build", serviceAccount: "build", jailed: true, network: "none" },
-      { name: "scan", task: "go-scan", serviceAccount: "scan", jailed: true, network: "none" },
-      { name: "publish", task: "go-publish", serviceAccount: "publish", jailed: false, network: "registry" },
+      {
+        name: "build",
+        task: "go-build",
+        serviceAccount: "build",
+        jailed: true,
+        network: "none",
+        reads: ["source", "dependencies"],
+        writes: "output",
+      },
+      {
+        name: "scan",
+        task: "go-scan",
+        serviceAccount: "scan",
+        jailed: true,
+        network: "none",
+        reads: ["source", "dependencies", "output"],
+        writes: "sbom",
+      },
+      {
+        name: "publish",
+        task: "go-publish",
+        serviceAccount: "publish",
+        jailed: false,
+        network: "registry",
+        reads: ["output", "sbom"],
+      },
     ]);
   });
 
@@ -193,10 +220,14 @@ describe("the policy", () => {
   const { spec } = generated.verificationPolicy;
   const pattern = new RegExp(spec.resources[0]?.pattern ?? "");
 
-  test("enforces the factory's key", () => {
+  test("enforces the factory's key, and those of before that still hold", () => {
     expect(spec.mode).toBe("enforce");
-    expect(spec.authorities).toEqual([
-      { name: "factory", key: { data: testKeys.publicKeyPem, hashAlgorithm: "sha256" } },
+    const authority = (name: string, data: string) => ({ name, key: { data, hashAlgorithm: "sha256" } });
+    expect(spec.authorities).toEqual([authority("current", testKeys.publicKeyPem)]);
+    const rotated = teamPipeline({ ...teamArgs(), signer: testSigner, formerKeys: ["FORMER"] });
+    expect(rotated.verificationPolicy.spec.authorities).toEqual([
+      authority("current", testKeys.publicKeyPem),
+      authority("former-1", "FORMER"),
     ]);
   });
 
@@ -230,6 +261,8 @@ describe("a run", () => {
       { name: "directory", value: "." },
       { name: "package", value: "./cmd/x" },
       { name: "name", value: "two" },
+      { name: "trigger", value: "manual" },
+      { name: "event", value: "none" },
     ]);
     expect(run.metadata).toEqual({
       generateName: "go-",
@@ -261,6 +294,15 @@ describe("a run", () => {
       ["publish", "publish", "networked", false],
     ]);
     expect(generated.runTemplate.spec.taskRunTemplate.podTemplate.runtimeClassName).toBe("jailed");
+  });
+
+  test("asks for names as they are written where there is a name server, and has none in the jail", () => {
+    const settings = generated.runTemplate.spec.taskRunSpecs.map(({ podTemplate: { dnsPolicy, dnsConfig } }) => ({
+      dnsPolicy,
+      ...dnsConfig,
+    }));
+    const whole = { dnsPolicy: undefined, options: [{ name: "ndots", value: "1" }] };
+    expect(settings).toEqual([whole, whole, { dnsPolicy: "None", nameservers: ["127.0.0.1"] }, whole]);
   });
 
   test("names no runtime class where the cluster has none", () => {
@@ -382,6 +424,8 @@ describe("a new language", () => {
       "directory",
       "target",
       "name",
+      "trigger",
+      "event",
     ]);
   });
 

@@ -4,13 +4,15 @@ import { join } from "node:path";
 
 import * as pulumi from "@pulumi/pulumi";
 
+import { NetworkPolicies } from "../../components/lib/network-policies";
 import { ed25519KeyPair, type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { factoryStack, stageImages } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
 import { image, readToolchain, source } from "../../stacks/toolchain";
-import { render, testImage, valueOf } from "../support/render";
+import { images } from "../../tools/toolchain/images";
+import { inputAt, render, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
 
@@ -19,6 +21,7 @@ const clusterOutputs = {
   kubeconfig: "kubeconfig",
   clusterIdentifier: "ssf",
   runtimeClasses: { jailed: "jailed", networked: "networked" },
+  networkPolicies: NetworkPolicies.Cilium,
   apiServer: "https://127.0.0.1:6443",
 };
 
@@ -29,6 +32,7 @@ const factoryOutputs = {
   kubeconfig: "kubeconfig",
   clusterIdentifier: "ssf",
   runtimeClasses: clusterOutputs.runtimeClasses,
+  networkPolicies: NetworkPolicies.Cilium,
   registry: { host: "registry.example:5000", namespace: "ssf-registry", service: "registry", caPem: "CA" },
   registryCredentials: {
     publisher: { username: "publisher", password: "p" },
@@ -36,7 +40,7 @@ const factoryOutputs = {
     chains: { username: "chains", password: "c" },
   },
   provenance: { builderId: "https://b.example", publicKeyPem: "PUBLIC" },
-  definitions: { ...keys, keyEpoch: 1 },
+  definitions: { ...keys, formerPublicKeysPem: [] },
   forge: {
     url: "https://forge.example",
     namespace: "ssf-forge",
@@ -48,7 +52,10 @@ const factoryOutputs = {
   stageImages: {
     "stage-git": testImage("stage-git"),
     "stage-go": testImage("stage-go"),
+    "stage-node": testImage("stage-node"),
+    "stage-python": testImage("stage-python"),
     "stage-publish": testImage("stage-publish"),
+    "stage-trigger": testImage("stage-trigger"),
     "stage-scan": testImage("stage-scan"),
   },
 };
@@ -70,6 +77,11 @@ describe("outputs of a stack", () => {
 
   test.each([
     ["one is missing", { ...clusterOutputs, kubeconfig: undefined }, /SSF-STACK-002 stack cluster, output kubeconfig/],
+    [
+      "they name no known policies",
+      { ...clusterOutputs, networkPolicies: "none" },
+      /SSF-STACK-002 stack cluster, output networkPolicies/,
+    ],
     ["they have another version", { ...clusterOutputs, schema: 2 }, /SSF-STACK-002 stack cluster, output schema/],
   ])("are refused when %s", (_, outputs, message) => {
     expect(() => parseOutputs("cluster", "cluster", outputs)).toThrow(message);
@@ -132,14 +144,15 @@ describe("stack of kind factory", () => {
       "pulumi:providers:kubernetes",
       "random:index/randomBytes:RandomBytes",
       "random:index/randomBytes:RandomBytes",
+      "secure-software-factory:index:Admission",
       "secure-software-factory:index:CertManager",
       "secure-software-factory:index:Chains",
       "secure-software-factory:index:Forge",
-      "secure-software-factory:index:NetworkJail",
       "secure-software-factory:index:NodeTrust",
       "secure-software-factory:index:Registry",
       "secure-software-factory:index:Storage",
       "secure-software-factory:index:Tekton",
+      "secure-software-factory:index:Triggers",
     ]);
     expect(rendering.get("cluster")).toMatchObject({
       secrets: ["kubeconfig"],
@@ -149,7 +162,9 @@ describe("stack of kind factory", () => {
     expect(parseOutputs("factory", "dev", await valueOf(pulumi.unsecret(all)))).toMatchObject({
       registry: { host: "registry.ssf-registry.svc.cluster.local:5000", caPem: "CA" },
       forge: { username: "developer" },
+      networkPolicies: "cilium",
     });
+    expect(rendering.childrenOf("registry")).toContain("cilium.io/v2:CiliumNetworkPolicy registry-nodes");
     for (const secret of ["kubeconfig", "registryCredentials"]) {
       await expect(pulumi.isSecret(pulumi.output(outputs[secret]))).resolves.toBe(true);
     }
@@ -159,7 +174,12 @@ describe("stack of kind factory", () => {
     const rendering = await render(() => factoryStack(config), {
       extra: referenceTo({ ...clusterOutputs, runtimeClasses: null }),
     });
-    expect(rendering.resources.map(({ type }) => type)).not.toContain("secure-software-factory:index:NetworkJail");
+    const policies = rendering.childrenOf("admission").filter((child) => child.endsWith("-policy"));
+    expect(policies.filter((child) => /jail|runtime-classes/.test(child))).toEqual([]);
+    expect(policies.length).toBeGreaterThan(10);
+    expect(inputAt(rendering.get("admission-pod-form-policy"), "spec.validations.1.expression")).toBe(
+      "!has(object.spec.runtimeClassName) || object.spec.runtimeClassName in []",
+    );
   });
 
   test("before the cluster is up it makes nothing", async () => {
@@ -177,16 +197,34 @@ describe("stack of kind team", () => {
     const run = () => render(() => teamStack(config), { extra: referenceTo(factoryOutputs) });
     const rendering = await run();
     const definitions = rendering.childrenOf("team").filter((child) => child.startsWith("tekton.dev/"));
+    const languages = ["go", "npm", "pip"];
     expect(definitions).toEqual([
-      "tekton.dev/v1:Pipeline team-pipeline-go",
-      "tekton.dev/v1:Task team-task-go-build",
-      "tekton.dev/v1:Task team-task-go-ingest-dependencies",
-      "tekton.dev/v1:Task team-task-go-ingest-source",
-      "tekton.dev/v1:Task team-task-go-publish",
-      "tekton.dev/v1:Task team-task-go-scan",
+      ...languages.map((language) => `tekton.dev/v1:Pipeline team-pipeline-${language}`),
+      ...languages.flatMap((language) =>
+        ["build", "ingest-dependencies", "ingest-source", "publish", "scan"].map(
+          (stage) => `tekton.dev/v1:Task team-task-${language}-${stage}`,
+        ),
+      ),
       expect.stringMatching(/^tekton\.dev\/v1alpha1:VerificationPolicy /),
     ]);
     expect((await run()).resources).toEqual(rendering.resources);
+  });
+
+  test("makes pipelines for its own languages only, with its own registries, and each account once", async () => {
+    const settings = { languages: "pip,npm", npmRegistry: "https://npm.test/", pipIndex: "https://pypi.test/simple" };
+    const own = parseConfig({ kind: "team", team: "a", ...settings }) as TeamConfig;
+    const rendering = await render(() => teamStack(own), { extra: referenceTo(factoryOutputs) });
+    const children = rendering.childrenOf("team");
+    expect(children.filter((child) => child.startsWith("tekton.dev/v1:Pipeline "))).toEqual([
+      "tekton.dev/v1:Pipeline team-pipeline-npm",
+      "tekton.dev/v1:Pipeline team-pipeline-pip",
+    ]);
+    expect(children.filter((child) => child.includes("ServiceAccount ")).map((child) => child.split(" ")[1])).toEqual(
+      ["build", "ingest-dependencies", "ingest-source", "publish"].map((stage) => `team-account-${stage}`),
+    );
+    const task = (language: string) => JSON.stringify(rendering.get(`team-task-${language}-ingest-dependencies`));
+    expect(task("npm")).toContain('{"name":"NPM_REGISTRY","value":"https://npm.test/"}');
+    expect(task("pip")).toContain('{"name":"PIP_INDEX_URL","value":"https://pypi.test/simple"}');
   });
 
   test("gives its namespace and pipelines", async () => {
@@ -203,7 +241,61 @@ describe("stack of kind team", () => {
       registryRepository: "registry.example:5000/team-a",
       pipelines: {
         go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}, {}] },
+        npm: { params: expect.arrayContaining([expect.objectContaining({ name: "main", default: "." })]) as unknown },
+        pip: { params: expect.arrayContaining([expect.objectContaining({ name: "module" })]) as unknown },
       },
+    });
+  });
+
+  test("says by name what its stages reach, in the network's policies and in the signed definition", async () => {
+    let outputs: pulumi.Inputs = {};
+    const rendering = await render(
+      async () => {
+        outputs = await teamStack({ ...config, forges: "git.test", goProxy: "https://mirror.test:8081" });
+      },
+      { extra: referenceTo(factoryOutputs) },
+    );
+    const egress = (stage: string) => inputAt(rendering.get(`team-egress-${stage}`), "spec.egress");
+    expect(egress("ingest-source")).toMatchObject([{}, {}, { toFQDNs: [{ matchName: "git.test" }] }]);
+    expect(egress("ingest-dependencies")).toMatchObject([
+      {},
+      { toFQDNs: [{ matchName: "sum.golang.org" }], toPorts: [{ ports: [{ port: "443" }] }] },
+      { toFQDNs: [{ matchName: "mirror.test" }], toPorts: [{ ports: [{ port: "8081" }] }] },
+    ]);
+    expect(inputAt(rendering.get("team-task-go-ingest-source"), "spec.steps.0.env")).toContainEqual({
+      name: "FORGES",
+      value: "forge.example:443 git.test:443",
+    });
+    const plain = await valueOf(pulumi.unsecret(pulumi.output(outputs)));
+    expect(parseOutputs("team", "team-a", plain)).toMatchObject({
+      networkPolicies: "cilium",
+      egress: { forges: [{ name: "git.test", port: 443 }] },
+    });
+  });
+
+  test("has no trigger unless one is configured, and then its address and its secret", async () => {
+    const outputsOf = async (settings: TeamConfig) => {
+      let outputs: pulumi.Inputs = {};
+      const rendering = await render(
+        async () => {
+          outputs = await teamStack(settings);
+        },
+        { extra: referenceTo(factoryOutputs) },
+      );
+      const made = rendering.resources.map(({ type }) => type);
+      const isMade = made.includes("secure-software-factory:index:TeamTrigger");
+      return { isMade, isSecret: await pulumi.isSecret(pulumi.output(outputs.trigger)), outputs };
+    };
+    expect(await outputsOf(config)).toMatchObject({ isMade: false, outputs: { trigger: undefined } });
+    const triggerRepository = "https://git.test/pay.git";
+    const triggered = await outputsOf({ ...config, triggerRepository, triggerParams: "name=pay" });
+    expect(triggered).toMatchObject({ isMade: true, isSecret: true });
+    const plain = await valueOf(pulumi.unsecret(pulumi.output(triggered.outputs)));
+    expect(parseOutputs("team", "team-a", plain).trigger).toEqual({
+      url: "https://webhook-a.ssf-triggers.svc.cluster.local:8443/",
+      repository: triggerRepository,
+      branch: "main",
+      secret: "password-of-trigger-forge-key",
     });
   });
 
@@ -251,5 +343,6 @@ describe("stack of kind team", () => {
 });
 
 test("stage images are those of the lock file whose names say so", () => {
-  expect(Object.keys(stageImages(readToolchain()))).toEqual(["stage-git", "stage-go", "stage-scan", "stage-publish"]);
+  const expected = Object.keys(images).filter((name) => name.startsWith("stage-"));
+  expect(Object.keys(stageImages(readToolchain())).sort()).toEqual(expected.sort());
 });

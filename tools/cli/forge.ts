@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { FactoryError, type Problem } from "../../components/lib/errors";
 import { privateDirectory } from "./kubectl";
-import { lastLines, run } from "./process";
+import { execute, lastLines } from "../process";
 
 /** A commit that is to be built, as it lies in a repository on this machine. */
 export interface LocalSource {
@@ -19,7 +19,7 @@ const refuse = (problem: Omit<Problem, "code">, number: number): FactoryError =>
   new FactoryError({ code: `SSF-BUILD-${String(number).padStart(3, "0")}`, ...problem });
 
 const git = (directory: string, args: readonly string[]) =>
-  run("git", ["-C", directory, ...args], { env: { ...process.env, LC_ALL: "C", GIT_TERMINAL_PROMPT: "0" } });
+  execute("git", ["-C", directory, ...args], { env: { LC_ALL: "C", GIT_TERMINAL_PROMPT: "0" } });
 
 /** Full id of a commit: SHA-1 or SHA-256. */
 export const fullCommit = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
@@ -67,31 +67,10 @@ export const localSource = async (directory: string, commit?: string): Promise<L
   return { top, directory: inside, commit: id, hasUncommittedChanges: status.stdout.trim() !== "" };
 };
 
-/** Refuses a commit whose directory lacks the files that fix its dependencies. */
-export const requireLockFiles = async (
-  { top, directory, commit }: LocalSource,
-  files: readonly string[],
-): Promise<void> => {
-  const missing: Problem[] = [];
-  for (const file of files) {
-    const path = directory === "." ? file : `${directory}/${file}`;
-    if ((await git(top, ["cat-file", "-e", `${commit}:${path}`])).code === 0) continue;
-    missing.push({
-      code: "SSF-BUILD-003",
-      path,
-      given: `not in commit ${commit.slice(0, 12)}`,
-      rule: "The commit must hold the files that fix every dependency.",
-      fix: `Commit ${file} beside the program (go mod tidy writes both files), or give the directory of the module.`,
-    });
-  }
-  const [first, ...others] = missing;
-  if (first) throw new FactoryError(first, ...others);
-};
-
 /** The commit that an https repository's HEAD names. */
 export const remoteHead = async (url: string): Promise<string> => {
-  const listed = await run("git", ["ls-remote", "--exit-code", "--", url, "HEAD"], {
-    env: { ...process.env, LC_ALL: "C", GIT_TERMINAL_PROMPT: "0" },
+  const listed = await execute("git", ["ls-remote", "--exit-code", "--", url, "HEAD"], {
+    env: { LC_ALL: "C", GIT_TERMINAL_PROMPT: "0" },
   });
   const [commit = ""] = listed.stdout.split(/\s/);
   if (listed.code === 0 && fullCommit.test(commit)) return commit;
@@ -153,7 +132,7 @@ export const pushToForge = async (source: LocalSource, forge: ForgeAccess, local
   writeFileSync(askpassFile, askpass, { mode: 0o700 });
   const repository = `${imageName(source.top)}.git`;
   const { commit } = source;
-  const pushed = await run(
+  const pushed = await execute(
     "git",
     [
       ...["-C", source.top, "push", "--quiet", "--no-verify", "--no-recurse-submodules"],
@@ -161,7 +140,6 @@ export const pushToForge = async (source: LocalSource, forge: ForgeAccess, local
     ],
     {
       env: {
-        ...process.env,
         ...gitSettings({
           "http.curloptResolve": `${hostname}:${localPort}:127.0.0.1`,
           "http.sslVerify": "true",

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FactoryError } from "../../components/lib/errors";
 import { readToolchain } from "../../stacks/toolchain";
-import { lastLines, run } from "./process";
+import { execute, lastLines } from "../process";
 
 /** A local port that leads to a service of the cluster. */
 export interface PortForward {
@@ -51,7 +51,7 @@ export const openKubectl = (kubeconfig: string): Kubectl => {
   const common = [`--kubeconfig=${file}`, "--request-timeout=30s"];
 
   const text = async (args: readonly string[], input?: string) => {
-    const { code, stdout, stderr } = await run(program, [...common, ...args], { input });
+    const { code, stdout, stderr } = await execute(program, [...common, ...args], { input });
     if (code === 0) return stdout;
     throw problem(`kubectl ${args.join(" ")}`, lastLines(stderr, 5));
   };

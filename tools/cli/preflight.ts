@@ -3,7 +3,7 @@ import { statfs } from "node:fs/promises";
 import { homedir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { FactoryError, type Problem } from "../../components/lib/errors";
-import { run } from "./process";
+import { execute } from "../process";
 import { project } from "./workspace";
 import { modulesToCompile } from "../toolchain/index";
 import { cache } from "../toolchain/paths";
@@ -106,7 +106,7 @@ export const hostProblems = (host: Host): Problem[] => {
 
 const answers = async (program: string): Promise<boolean> => {
   try {
-    return (await run(program, ["info"])).code === 0;
+    return (await execute(program, ["info"])).code === 0;
   } catch {
     return false;
   }
@@ -114,7 +114,7 @@ const answers = async (program: string): Promise<boolean> => {
 
 const goVersion = async (): Promise<string | undefined> => {
   try {
-    const { code, stdout } = await run("go", ["env", "GOVERSION"]);
+    const { code, stdout } = await execute("go", ["env", "GOVERSION"]);
     return code === 0 ? stdout.trim().replace(/^go/, "") : undefined;
   } catch {
     return undefined;
@@ -142,7 +142,7 @@ export const inspectHost = async (): Promise<Host> => {
 
 /** The problem with an existing cluster that its kubeconfig does not reach, if any. */
 export const kubeconfigProblem = async (kubeconfig: string, bin: string): Promise<Problem | undefined> => {
-  const ended = await run(join(bin, "kubectl"), [
+  const ended = await execute(join(bin, "kubectl"), [
     `--kubeconfig=${kubeconfig}`,
     "--request-timeout=10s",
     "get",

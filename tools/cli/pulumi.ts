@@ -9,13 +9,13 @@ import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 import { afterEvent, startOfUpdate, type UpdateProgress } from "./engine-events";
 import { DidNotHold } from "./outcome";
-import { isAlive, lastLines, run } from "./process";
+import { execute, isAlive, lastLines } from "../process";
 import type { PlannedStack } from "./stack-plan";
 import { knownSalt, project, pulumiEnvironment, scratchDirectory, type Workspace, writeConfigFile } from "./workspace";
 
 /** Runs the Pulumi CLI in the scratch project, where it can dirty nothing. */
 const pulumi = async (workspace: Workspace, args: readonly string[], input?: string): Promise<string> => {
-  const ended = await run("pulumi", ["--non-interactive", ...args], {
+  const ended = await execute("pulumi", ["--non-interactive", ...args], {
     cwd: scratchDirectory(workspace),
     env: pulumiEnvironment(workspace),
     input,

@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FactoryError } from "../../components/lib/errors";
 import { goArchitecture } from "./go";
-import { run } from "./run";
+import { run } from "../process";
 import { digestOf, stored } from "./store";
 
 /** The Debian release that images and nodes are made of. */

@@ -1,9 +1,10 @@
-import { copyFile, cp, mkdir, readFile, rm, statfs, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, rm, statfs, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { findInstalled } from "./installed";
 import { modules, type ModuleSpec } from "./modules";
 import { cache, goCaches, repository } from "./paths";
-import { run } from "./run";
+import { run } from "../process";
 import { digestOf, digestOfTree, stored, workDirectory } from "./store";
 
 /** The Go release that builds everything and that the Go build stage runs, with its patch version. */
@@ -45,15 +46,23 @@ export const moduleVersion = async (name: string): Promise<string> => {
   return found[1];
 };
 
-/** Content key of a module's output: wrapper, recipe, Go release and machine. */
-export const moduleKey = async (name: string): Promise<string> =>
-  digestOf(
+/** What the machine has in place of a module's programs, if anything. */
+const installedOf = async ({ installed, programs }: ModuleSpec) =>
+  installed === undefined ? undefined : findInstalled(installed, Object.keys(programs));
+
+/** Content key of a module's output: what the machine has in its place; or wrapper, recipe, Go release and machine. */
+export const moduleKey = async (name: string): Promise<string> => {
+  const spec = specOf(name);
+  const found = await installedOf(spec);
+  return digestOf(
     await digestOfTree(wrapper(name)),
-    JSON.stringify(specOf(name)),
+    JSON.stringify({ ...spec, installed: undefined, published: undefined }),
     goVersion,
     goArchitecture,
     process.platform,
+    ...(found === undefined ? [] : [found.directory, found.version]),
   );
+};
 
 /** Builds a module's programs into `bin/` and keeps its run-time files in `share/`. */
 export const buildModule = async (name: string): Promise<string> =>
@@ -92,6 +101,13 @@ export const buildModule = async (name: string): Promise<string> =>
       ["-s", "-w", "-buildid=", ...stamps.flat()].join(" "),
       ...(spec.tags ? ["-tags", spec.tags.join(",")] : []),
     ];
+    const installed = await installedOf(spec);
+    if (installed !== undefined) {
+      await mkdir(join(output, "bin"), { recursive: true });
+      for (const program of Object.keys(spec.programs))
+        await symlink(join(installed.directory, program), join(output, "bin", program));
+      return rm(source, { recursive: true });
+    }
     await withCompileCache(async () => {
       for (const [program, pkg] of Object.entries(spec.programs)) {
         const target = pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`;

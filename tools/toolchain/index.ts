@@ -1,5 +1,8 @@
+import { existsSync } from "node:fs";
 import { cp, link, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { FactoryError } from "../../components/lib/errors";
+import { IMAGE_HOST } from "../../components/lib/images";
 import { dockerAnswers } from "../plugins/kind/container-engine";
 import { buildRootfs, installPackages, missingPackages, rootfsKey } from "./debian";
 import {
@@ -13,16 +16,17 @@ import {
   moduleVersion,
 } from "./go";
 import { images, rootfs, type ImageSpec } from "./images";
-import { modules } from "./modules";
+import { modules, type PluginSpec } from "./modules";
 import { layOutNode } from "./node-image";
 import { Layout, reproducibleTar, type Image } from "./oci";
 import { cache, lockFile, work } from "./paths";
-import { run } from "./run";
+import { run } from "../process";
 import {
   digestOf,
   digestOfTree,
   isStored,
   lockCache,
+  outputPath,
   removeOthers,
   removeUnused,
   stored,
@@ -58,9 +62,6 @@ export interface ToolchainLock {
   /** The image of a kind node: its name in the container engine, and the archive to load it from. */
   node: { reference: string; archive: string };
 }
-
-/** Registry part of the names of the factory's own images; there is no such host, nodes have them all. */
-const imageHost = "ssf.local";
 
 /** Debian packages that the builds need. */
 const buildPackages = [
@@ -127,8 +128,8 @@ const buildImages = async (outputs: Record<string, string>, key: string): Promis
     for (const [name, spec] of Object.entries(images)) {
       const image = await addToLayout(layout, name, spec, outputs);
       const version = await imageVersion(spec);
-      const reference = `${imageHost}/${name}@${image.manifest.digest}`;
-      named.push({ names: [reference, ...(spec.named ? [`${imageHost}/${name}:${version}`] : [])], image });
+      const reference = `${IMAGE_HOST}/${name}@${image.manifest.digest}`;
+      named.push({ names: [reference, ...(spec.named ? [`${IMAGE_HOST}/${name}:${version}`] : [])], image });
       list[name] = { reference, version };
     }
     await layout.pack(join(output, "images.tar"), named);
@@ -164,14 +165,29 @@ const buildNode = async (outputs: Record<string, string>, key: string, pauseImag
   });
 
 /** Pulumi plugins that are taken as published where they can be had; elsewhere the factory has its own way. */
-const publishedPlugins: [name: string, version: string][] = [
-  ["random", "4.21.2"],
-  ["kubernetes-cert-manager", "0.2.0"],
+const publishedPlugins: PluginSpec[] = [
+  { name: "random", version: "4.21.2" },
+  { name: "kubernetes-cert-manager", version: "0.2.0" },
 ];
 
+const pluginKey = ({ name, version }: PluginSpec): string => digestOf(name, version, goArchitecture);
+
+/** Name of a plugin's directory below `$PULUMI_HOME/plugins`. */
+const pluginDirectory = ({ name, version }: PluginSpec): string => `resource-${name}-v${version}`;
+
+/** Whether a plugin was downloaded before. */
+const hasPlugin = (plugin: PluginSpec): boolean =>
+  existsSync(join(outputPath(`plugin-${plugin.name}`, pluginKey(plugin)), pluginDirectory(plugin)));
+
+/** Whether nothing is left to compile of a module. */
+const isModuleThere = async (name: string): Promise<boolean> => {
+  const published = modules[name]?.published;
+  return (published !== undefined && hasPlugin(published)) || isStored(name, await moduleKey(name));
+};
+
 /** A published plugin, laid out as below `$PULUMI_HOME/plugins`; empty where it cannot be downloaded. */
-const downloadPlugin = async (pulumi: string, name: string, version: string): Promise<string> =>
-  stored(`plugin-${name}`, digestOf(name, version, goArchitecture), async (output) => {
+const downloadPlugin = async (pulumi: string, { name, version }: PluginSpec): Promise<string> =>
+  stored(`plugin-${name}`, pluginKey({ name, version }), async (output) => {
     const home = await workDirectory("pulumi-home");
     const install = run(pulumi, ["plugin", "install", "resource", name, `v${version}`], {
       env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
@@ -186,11 +202,16 @@ const downloadPlugin = async (pulumi: string, name: string, version: string): Pr
 /** The directory of all programs, and that of Pulumi's plugins. */
 const linkPrograms = async (outputs: Record<string, string>): Promise<string> => {
   const pulumi = join(outputs.pulumi ?? "", "bin/pulumi");
-  const published = await Promise.all(publishedPlugins.map(([name, version]) => downloadPlugin(pulumi, name, version)));
+  const builtPlugins = Object.entries(modules).flatMap(([module, { published: plugin }]) =>
+    plugin === undefined ? [] : [{ module, plugin }],
+  );
+  const plugins = [...publishedPlugins, ...builtPlugins.map(({ plugin }) => plugin)];
+  const published = await Promise.all(plugins.map((plugin) => downloadPlugin(pulumi, plugin)));
   const programs = [
     "pulumi",
     "language-nodejs",
     "kubernetes",
+    "etcd",
     "kind",
     "cosign",
     "gatekeeper",
@@ -204,7 +225,7 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
     "programs",
     digestOf(
       ...published,
-      ...["provider-kubernetes", ...programs].map((name) => outputs[name] ?? ""),
+      ...["provider-kubernetes", "tekton", ...programs].map((name) => outputs[name] ?? ""),
       JSON.stringify(pluginLaunchers),
     ),
     async (output) => {
@@ -213,34 +234,37 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
       for (const name of programs)
         for (const program of Object.keys(modules[name]?.programs ?? {}))
           await symlink(join(outputs[name] ?? "", "bin", program), join(bin, program));
+      await symlink(join(outputs.tekton ?? "", "bin/tekton-definitions"), join(bin, "tekton-definitions"));
       for (const [launcher, entry] of Object.entries(pluginLaunchers))
         await writeFile(join(bin, launcher), `#!/bin/sh\nexec node "$(node -p 'require.resolve("${entry}")')" "$@"\n`, {
           mode: 0o755,
         });
-      const provider = join(output, "plugins/resource-kubernetes-v4.25.0");
-      await mkdir(provider, { recursive: true });
+      await mkdir(join(output, "plugins"));
       for (const directory of published)
         for (const plugin of (await readdir(directory)).filter((entry) => !entry.endsWith(".lock")))
           await symlink(join(directory, plugin), join(output, "plugins", plugin));
-      await symlink(
-        join(outputs["provider-kubernetes"] ?? "", "bin/pulumi-resource-kubernetes"),
-        join(provider, "pulumi-resource-kubernetes"),
-      );
+      for (const { module, plugin } of builtPlugins) {
+        const directory = join(output, "plugins", pluginDirectory(plugin));
+        if (existsSync(directory)) continue;
+        await mkdir(directory);
+        for (const program of Object.keys(modules[module]?.programs ?? {}))
+          await symlink(join(outputs[module] ?? "", "bin", program), join(directory, program));
+      }
     },
   );
 };
 
 /** How many modules of this version are not in the cache yet. */
 export const modulesToCompile = async (): Promise<number> => {
-  const stored = Object.keys(modules).map(async (name) => isStored(name, await moduleKey(name)));
-  return (await Promise.all(stored)).filter((isThere) => !isThere).length;
+  const there = await Promise.all(Object.keys(modules).map(isModuleThere));
+  return there.filter((isThere) => !isThere).length;
 };
 
 /**
  * Builds whatever of the toolchain is not in the cache yet, and writes the lock file. May be interrupted at any time and
  * run again: finished steps are kept, unfinished ones start anew.
  *
- * @throws FactoryError with a failed program's own last lines
+ * @throws FactoryError with a failed program's own last lines; `SSF-HOST-011` when the disk is full
  */
 export const buildToolchain = async ({
   onEvent,
@@ -252,10 +276,23 @@ export const buildToolchain = async ({
   try {
     await rm(work, { recursive: true, force: true });
     return await buildMissing(onEvent);
+  } catch (error) {
+    throw isDiskFull(error) ? diskFull(String(error)) : error;
   } finally {
     await release();
   }
 };
+
+const isDiskFull = (error: unknown): boolean => /ENOSPC|no space left on device/i.test(String(error));
+
+const diskFull = (given: string): FactoryError =>
+  new FactoryError({
+    code: "SSF-HOST-011",
+    path: cache,
+    given,
+    rule: "A build from an empty cache needs up to 45 GB on this file system for a while, and keeps 12 GB.",
+    fix: "Free some space, or set XDG_CACHE_HOME to a larger disk; then run the command again: finished steps are kept.",
+  });
 
 const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<ToolchainLock> => {
   const outputs: Record<string, string> = {};
@@ -292,12 +329,23 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
   );
 
   const queue = await Promise.all(
-    Object.keys(modules).map(async (name) => ({ name, isCached: isStored(name, await moduleKey(name)) })),
+    Object.keys(modules).map(async (name) => ({ name, isCached: await isModuleThere(name) })),
   );
+  let pulumiIsThere: (program: string) => void = () => undefined;
+  const pulumi = new Promise<string>((resume) => (pulumiIsThere = resume));
+  const make = async (name: string): Promise<string> => {
+    const published = modules[name]?.published;
+    if (published !== undefined) {
+      const plugin = await downloadPlugin(await pulumi, published);
+      if (hasPlugin(published)) return plugin;
+    }
+    return buildModule(name);
+  };
   const builder = async () => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const { name, isCached } = next;
-      await step("module", name, isCached, () => buildModule(name));
+      await step("module", name, isCached, () => make(name));
+      if (name === "pulumi") pulumiIsThere(join(outputs.pulumi ?? "", "bin/pulumi"));
     }
   };
   await Promise.all(Array.from({ length: goBuilders }, builder));

@@ -14,9 +14,30 @@ export interface ModuleSpec {
   embed?: string[];
   /** Directories and files of the upstream that are read at run time, kept below `share/`. */
   share?: string[];
+  /** A program on the machine that serves as well: then the programs beside it are taken, and nothing is compiled. */
+  installed?: InstalledSpec;
+  /** A published Pulumi plugin that serves as well, where it can be downloaded. */
+  published?: PluginSpec;
   /** Directory in {@link share} whose `Chart.template.yaml` becomes a `Chart.yaml` with the upstream's version. */
   chart?: string;
 }
+
+/** A program that the machine may have. */
+export interface InstalledSpec {
+  program: string;
+  /** Matches what `<program> version` prints on its first line, in the versions that work. */
+  version: RegExp;
+}
+
+/** A plugin of Pulumi's as it is published. */
+export interface PluginSpec {
+  name: string;
+  /** Version without `v`. */
+  version: string;
+}
+
+/** Command lines since 3.200 know the policy packs and event logs that the factory uses. */
+const installedPulumi: InstalledSpec = { program: "pulumi", version: /^v3\.[2-9][0-9]{2}\./ };
 
 const componentBase = {
   gitVersion: "${version}",
@@ -31,6 +52,17 @@ const stamped = (pkg: string, values: Record<string, string>) =>
 
 /** Every upstream, by the name of its folder in `tools/modules`. */
 export const modules: Record<string, ModuleSpec> = {
+  pulumi: {
+    upstream: "github.com/pulumi/pulumi/pkg/v3",
+    installed: installedPulumi,
+    programs: { pulumi: "cmd/pulumi" },
+    stamps: { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "${version}" },
+  },
+  "language-nodejs": {
+    upstream: "github.com/pulumi/pulumi/sdk/v3",
+    installed: installedPulumi,
+    programs: { "pulumi-language-nodejs": "nodejs/cmd/pulumi-language-nodejs" },
+  },
   kubernetes: {
     upstream: "k8s.io/kubernetes",
     programs: Object.fromEntries(
@@ -52,20 +84,17 @@ export const modules: Record<string, ModuleSpec> = {
   },
   "provider-kubernetes": {
     upstream: "github.com/pulumi/pulumi-kubernetes/provider/v4",
+    published: { name: "kubernetes", version: "4.25.0" },
     programs: { "pulumi-resource-kubernetes": "" },
     stamps: { "github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version": "4.25.0" },
     embed: ["cmd/pulumi-resource-kubernetes/schema.json", "cmd/pulumi-resource-kubernetes/terraform-mapping.json"],
   },
-  pulumi: {
-    upstream: "github.com/pulumi/pulumi/pkg/v3",
-    programs: { pulumi: "cmd/pulumi" },
-    stamps: { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": "${version}" },
+  kind: {
+    upstream: "sigs.k8s.io/kind",
+    installed: { program: "kind", version: /^kind v0\.33\./ },
+    programs: { kind: "." },
+    share: ["images/base/files"],
   },
-  "language-nodejs": {
-    upstream: "github.com/pulumi/pulumi/sdk/v3",
-    programs: { "pulumi-language-nodejs": "nodejs/cmd/pulumi-language-nodejs" },
-  },
-  kind: { upstream: "sigs.k8s.io/kind", programs: { kind: "." }, share: ["images/base/files"] },
   containerd: {
     upstream: "github.com/containerd/containerd/v2",
     programs: {
@@ -111,11 +140,33 @@ export const modules: Record<string, ModuleSpec> = {
   },
   tekton: {
     upstream: "github.com/tektoncd/pipeline",
-    programs: Object.fromEntries(
-      ["controller", "webhook", "events", "resolvers", "entrypoint", "nop", "workingdirinit", "sidecarlogresults"].map(
-        (program) => [program, `cmd/${program}`],
+    programs: {
+      ...Object.fromEntries(
+        [
+          "controller",
+          "webhook",
+          "events",
+          "resolvers",
+          "entrypoint",
+          "nop",
+          "workingdirinit",
+          "sidecarlogresults",
+        ].map((program) => [program, `cmd/${program}`]),
       ),
-    ),
+      // What Tekton's own code makes of our definitions, for the tests.
+      "tekton-definitions": "",
+    },
+    share: ["config"],
+  },
+  triggers: {
+    upstream: "github.com/tektoncd/triggers",
+    programs: {
+      controller: "cmd/controller",
+      webhook: "cmd/webhook",
+      eventlistenersink: "cmd/eventlistenersink",
+      // The wrapper's own main: what stands between a forge and an event listener.
+      "team-webhook": "",
+    },
     share: ["config"],
   },
   chains: {

@@ -1,7 +1,7 @@
 import { cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { moduleVersion } from "./go";
-import { run } from "./run";
+import { run } from "../process";
 
 /** Image archive that a node imports at its first start, as a mount of the cluster. */
 export const nodeImageArchive = "/kind/images/images.tar";

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { copyFile, link, mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { goArchitecture } from "./go";
-import { run } from "./run";
+import { run } from "../process";
 
 /** What a container starts with, in the words of the OCI image specification. */
 export interface ImageConfig {

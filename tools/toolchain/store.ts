@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { cache, store, work } from "./paths";
 
@@ -64,6 +64,13 @@ export const workDirectory = async (name: string): Promise<string> => {
   return mkdtemp(join(work, `${name}-`));
 };
 
+/** When a process began, in the kernel's clock ticks: tells it from a later one with the same identifier. */
+const startOf = (pid: string): Promise<string | undefined> =>
+  readFile(`/proc/${pid}/stat`, "utf8").then(
+    (stat) => stat.slice(stat.lastIndexOf(")")).split(" ")[20],
+    () => undefined,
+  );
+
 /**
  * Makes this process the only one that builds in the cache, as soon as no other does.
  *
@@ -71,15 +78,25 @@ export const workDirectory = async (name: string): Promise<string> => {
  */
 export const lockCache = async (): Promise<() => Promise<void>> => {
   const lock = join(cache, "building");
-  for (;;) {
-    const isOurs = await writeFile(lock, String(process.pid), { flag: "wx" }).then(
-      () => true,
-      () => false,
-    );
-    if (isOurs) return () => rm(lock, { force: true });
-    const owner = await readFile(lock, "utf8").catch(() => "");
-    if (owner !== "" && !existsSync(`/proc/${owner}`)) await rm(lock, { force: true });
-    else await new Promise((resume) => setTimeout(resume, 1000));
+  const own = `${lock}-${process.pid}`;
+  await writeFile(own, `${process.pid} ${(await startOf("self")) ?? ""}`);
+  try {
+    for (;;) {
+      // A link is there whole or not at all, unlike a file that the disk has no room for.
+      const isOurs = await link(own, lock).then(
+        () => true,
+        (error: unknown) => {
+          if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+          throw error;
+        },
+      );
+      if (isOurs) return () => rm(lock, { force: true });
+      const [pid = "", start] = (await readFile(lock, "utf8").catch(() => "")).split(" ");
+      if (pid !== "" && (await startOf(pid)) !== start) await rm(lock, { force: true });
+      else await new Promise((resume) => setTimeout(resume, 1000));
+    }
+  } finally {
+    await rm(own, { force: true });
   }
 };
 

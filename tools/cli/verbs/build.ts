@@ -2,18 +2,13 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { FactoryError } from "../../../components/lib/errors";
+import { describeHost, hostOf } from "../../../components/lib/hosts";
 import { pipelineRun, type PipelineRun as RunTemplate } from "../../../pipelines";
 import type { StackOutputs } from "../../../stacks/outputs";
-import {
-  fullCommit,
-  imageName,
-  type LocalSource,
-  localSource,
-  pushToForge,
-  remoteHead,
-  requireLockFiles,
-} from "../forge";
+import { fullCommit, imageName, type LocalSource, localSource, pushToForge, remoteHead } from "../forge";
+import { describeTraffic, readTraffic } from "../flows";
 import { type Kubectl, openKubectl } from "../kubectl";
+import { chooseLanguage, committedFiles, parseParams, remoteFiles, requireLockFiles } from "../languages";
 import { DidNotHold, exitCode, type ExitCode } from "../outcome";
 import { readTeam } from "../outputs";
 import { type Display, displayFor, duration } from "../steps";
@@ -24,7 +19,9 @@ import { openWorkspace, type WorkspaceOptions } from "../workspace";
 export interface BuildOptions extends WorkspaceOptions {
   json: boolean;
   commit?: string;
+  language?: string;
   package?: string;
+  param?: string[];
   name?: string;
   team?: string;
   directory?: string;
@@ -41,9 +38,6 @@ interface Request {
 }
 
 type Team = StackOutputs["team"];
-
-/** Files that fix the dependencies of a program, by the name of the pipeline for its language. */
-const lockFiles: Record<string, string[]> = { go: ["go.mod", "go.sum"] };
 
 const isUrl = (source: string): boolean => source.includes("://");
 
@@ -75,12 +69,26 @@ const fromDirectory = async (source: string, options: BuildOptions, display: Dis
       fix: "Correct the path.",
     });
   const local = await localSource(directory, options.commit);
-  await requireLockFiles(local, lockFiles.go ?? []);
   if (local.hasUncommittedChanges && options.commit === undefined)
     display.write(
       `warning: ${source} has uncommitted changes; commit ${local.commit.slice(0, 12)} is built without them`,
     );
   return local;
+};
+
+/** The name of the pipeline that builds; a repository elsewhere is looked into only to find out the language. */
+const pipelineFor = async (
+  asked: Request | LocalSource,
+  { language }: BuildOptions,
+  { pipelines }: Team,
+): Promise<string> => {
+  const offered = Object.keys(pipelines);
+  if (!("top" in asked) && language !== undefined) return chooseLanguage([], language, offered);
+  const place = "top" in asked ? { ...asked, repository: asked.top } : asked;
+  const files = "top" in asked ? await committedFiles(place) : await remoteFiles(place);
+  const chosen = chooseLanguage(files, language, offered);
+  requireLockFiles(chosen, files, place);
+  return chosen;
 };
 
 const serve = async (local: LocalSource, { forge }: Team, kubectl: Kubectl, name?: string): Promise<Request> => {
@@ -229,29 +237,65 @@ const runFailure = async (
   });
 };
 
+/** Refuses a repository on a forge that the stage which takes the source may not reach. */
+export const requireForge = (
+  repository: string,
+  { egress, forge, team }: Pick<Team, "egress" | "forge" | "team">,
+): void => {
+  const asked = describeHost(hostOf(repository));
+  const allowed = [hostOf(forge.url), ...egress.forges].map(describeHost);
+  if (allowed.includes(asked)) return;
+  throw new FactoryError({
+    code: "SSF-BUILD-040",
+    path: "source",
+    given: `${repository} on ${asked}`,
+    rule: `Team ${team} takes sources from ${allowed.join(", ")}, and its stage reaches no other forge.`,
+    fix: `Add the forge to the setting forges of the team's stack and bring it up again: pulumi config set forges ${[
+      ...egress.forges.map(describeHost),
+      asked,
+    ].join(",")}`,
+  });
+};
+
 /** Builds a program in the factory; ends with the image by digest, signed. */
 export const build = async (source: string, options: BuildOptions): Promise<ExitCode> => {
   const started = Date.now();
   const display = displayFor(options.json);
+  const params = parseParams(options.param ?? []);
   const asked = isUrl(source) ? await fromUrl(source, options) : await fromDirectory(source, options, display);
   const team = await readTeam(openWorkspace(options), options.team);
-  const [pipeline] = Object.values(team.pipelines);
-  if (pipeline === undefined) throw new Error("a team's stack has a pipeline");
+  if (!("top" in asked)) requireForge(asked.repository, team);
+  const pipeline = team.pipelines[await pipelineFor(asked, options, team)];
+  if (pipeline === undefined) throw new Error("the pipeline is one that the team has");
   const kubectl = openKubectl(team.kubeconfig);
   const request = "top" in asked ? await serve(asked, team, kubectl, options.name) : asked;
   const chosen = packagePath(options.package);
   const run = pipelineRun(pipeline.runTemplate as unknown as RunTemplate, {
-    ...request,
+    ...params,
     ...(chosen === undefined ? {} : { package: chosen }),
+    ...request,
   });
   const created = pipelineRunSchema.parse(await kubectl.json(["create", "--filename=-"], JSON.stringify(run)));
   const { name } = created.metadata;
   display.write(`run ${name}: ${request.repository} at ${request.commit.slice(0, 12)}, directory ${request.directory}`);
   const stages = pipeline.stages.map((stage) => stage.name);
   const deadline = started + Number(options.timeout) * 60_000;
-  const finished = await watch(kubectl, team.namespace, name, stages, display, deadline);
+  const showTraffic = async () => {
+    const { namespace, networkPolicies } = team;
+    const taskRuns = async () => taskRunList.parse((await read(kubectl, namespace, name))[1]).items;
+    const traffic = await readTraffic({ kubectl, namespace, networkPolicies, stages: pipeline.stages, taskRuns });
+    for (const line of describeTraffic(traffic)) display.write(line);
+    return traffic;
+  };
+  const finished = await watch(kubectl, team.namespace, name, stages, display, deadline).catch(
+    async (error: unknown) => {
+      await showTraffic();
+      throw error;
+    },
+  );
+  const network = await showTraffic();
   const seconds = (Date.now() - started) / 1000;
-  if (options.json) console.log(JSON.stringify({ ...finished, run: name, ...request, seconds }, undefined, 2));
+  if (options.json) console.log(JSON.stringify({ ...finished, run: name, ...request, network, seconds }, undefined, 2));
   else {
     display.write(`built and signed in ${duration(seconds * 1000)}`);
     display.write(`image: ${finished.image}`);

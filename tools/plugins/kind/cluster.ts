@@ -4,7 +4,7 @@ import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { FactoryError } from "../../../components/lib/errors";
 import { hostDirectory } from "../../../components/lib/kind-config";
-import { run } from "../../toolchain/run";
+import { run } from "../../process";
 import { containerEngine } from "./container-engine";
 
 /** What a cluster is made of; the inputs of the resource. */

@@ -1,0 +1,41 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import { factoryRules } from "../policies/admission";
+import { enforce } from "./lib/admission-policy";
+
+/** Arguments of {@link Admission}. */
+export interface AdmissionArgs {
+  /** RuntimeClass whose pods have no network. @default none, NetworkPolicies alone are the jail */
+  jailedRuntimeClass?: string;
+  /** RuntimeClass whose pods have one. @default none */
+  networkedRuntimeClass?: string;
+  /** Service accounts of the stages that have a network. */
+  unjailedServiceAccounts: string[];
+  /** Users who bring the stacks up. */
+  stackUsers: string[];
+  /** Groups whose members bring the stacks up. */
+  stackGroups: string[];
+}
+
+/**
+ * The rules that hold in every team's namespace, as ValidatingAdmissionPolicies: the API server itself enforces them,
+ * whatever webhook is down, and refuses what it cannot judge.
+ */
+export class Admission extends pulumi.ComponentResource {
+  /** Names of the policies, once they are bound. */
+  public readonly policies: pulumi.Output<string[]>;
+
+  constructor(name: string, args: AdmissionArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("secure-software-factory:index:Admission", name, args, opts);
+    const { jailedRuntimeClass: jailed, networkedRuntimeClass: networked } = args;
+
+    const bindings = factoryRules({
+      runtimeClasses: jailed === undefined || networked === undefined ? null : { jailed, networked },
+      unjailedServiceAccounts: args.unjailedServiceAccounts,
+      stack: { users: args.stackUsers, groups: args.stackGroups },
+    }).map((rule) => enforce(`${name}-${rule.name.replace(/^ssf-/, "")}`, rule, this));
+
+    this.policies = pulumi.all(bindings.map((binding) => binding.metadata.name));
+    this.registerOutputs({ policies: this.policies });
+  }
+}

@@ -1,0 +1,63 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+
+import { type AdmissionRule, messageOf, plainMessageOf, type Scope } from "../../policies/admission";
+import { standardLabels, TEAM_LABEL } from "./labels";
+import { timeouts } from "./timeouts";
+
+/** What a rule says, as a ValidatingAdmissionPolicy. Defaults are spelled out, so that a preview shows no change. */
+export const policySpec = ({ matches, variables, validations }: AdmissionRule) => ({
+  failurePolicy: "Fail",
+  matchConstraints: {
+    matchPolicy: "Equivalent",
+    namespaceSelector: {},
+    objectSelector: {},
+    resourceRules: matches.map(({ apiGroup, apiVersions = ["*"], resources, operations }) => ({
+      apiGroups: [apiGroup],
+      apiVersions: [...apiVersions],
+      operations: [...operations],
+      resources: [...resources],
+      scope: "*",
+    })),
+  },
+  ...(variables.length === 0 ? {} : { variables: variables.map(({ name, expression }) => ({ name, expression })) }),
+  validations: validations.map((validation) => ({
+    expression: validation.admits,
+    message: plainMessageOf(validation),
+    messageExpression: messageOf(validation),
+    reason: "Forbidden",
+  })),
+});
+
+/** Where a rule holds, as a ValidatingAdmissionPolicyBinding. */
+export const bindingSpec = ({ name, scope }: AdmissionRule) => ({
+  policyName: name,
+  validationActions: ["Deny", "Audit"],
+  matchResources: { matchPolicy: "Equivalent", namespaceSelector: namespaceSelector(scope), objectSelector: {} },
+});
+
+const namespaceSelector = (scope: Scope) => {
+  if (scope === "cluster") return {};
+  if (scope === "teams") return { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] };
+  return { matchLabels: { "kubernetes.io/metadata.name": scope.namespace } };
+};
+
+/** Makes a rule hold, and returns what makes it hold. */
+export const enforce = (
+  name: string,
+  rule: AdmissionRule,
+  parent: pulumi.Resource,
+): k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding => {
+  const child = { parent, customTimeouts: timeouts.plain };
+  const metadata = { name: rule.name, labels: standardLabels("admission") };
+  const policy = new k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
+    `${name}-policy`,
+    { metadata, spec: policySpec(rule) },
+    child,
+  );
+  return new k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
+    `${name}-binding`,
+    { metadata, spec: bindingSpec(rule) },
+    { ...child, dependsOn: [policy] },
+  );
+};

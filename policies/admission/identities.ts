@@ -1,0 +1,37 @@
+import { text, texts, type Cel } from "./rule";
+
+/** Users of the API server who are known by name. */
+export const users = {
+  /** Makes the children of a run. */
+  tekton: "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller",
+  /** Answers what the controller asks to resolve. */
+  resolvers: "system:serviceaccount:tekton-pipelines-resolvers:tekton-pipelines-resolvers",
+  /** Signs what a run has made, and notes that on the run. */
+  chains: "system:serviceaccount:tekton-chains:tekton-chains-controller",
+  /** Empties namespaces that are deleted. */
+  namespaceController: "system:serviceaccount:kube-system:namespace-controller",
+  /** Deletes what has lost its owner. */
+  garbageCollector: "system:serviceaccount:kube-system:generic-garbage-collector",
+} as const;
+
+/** Who brings the stacks up. */
+export interface Identities {
+  users: readonly string[];
+  groups: readonly string[];
+}
+
+/** Whether the request comes from one of these users. */
+export const isUser = (...names: readonly string[]): Cel =>
+  names.length === 1 && names[0] !== undefined
+    ? `request.userInfo.username == ${text(names[0])}`
+    : `request.userInfo.username in ${texts(names)}`;
+
+/** Whether the request comes from one of these users or a member of one of these groups. */
+export const isOneOf = ({ users: names, groups }: Identities): Cel =>
+  `(request.userInfo.username in ${texts(names)} || request.userInfo.?groups.orValue([]).exists(group, group in ${texts(groups)}))`;
+
+/** Who asks, as the message shows it. */
+export const userName: Cel = `"'" + request.userInfo.username + "'"`;
+
+/** Account of a run that names none, by Tekton's defaults; there is no such account, so that the run makes no pod. */
+export const UNASSIGNED_ACCOUNT = "unassigned";

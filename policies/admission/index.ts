@@ -1,0 +1,51 @@
+import type { RuntimeClasses } from "../../pipelines/tekton";
+import { accountTokens, podAccess, runtimeClasses } from "./access";
+import { definitions, networkPolicies, resolutionRequests, stepActions, teamNamespaces } from "./definitions";
+import type { Identities } from "./identities";
+import { networkJail } from "./network-jail";
+import { podForm, podImages } from "./pods";
+import { reservedMetadata } from "./reserved-metadata";
+import type { AdmissionRule } from "./rule";
+import { childRuns, podStatus, runReference, runStatus } from "./runs";
+
+export { users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";
+export type { AdmissionRule, Scope, Validation } from "./rule";
+export { messageOf, plainMessageOf } from "./rule";
+export { teamRuns, type RunnablePipeline } from "./team-runs";
+
+/** What the rules of a factory depend on. */
+export interface AdmissionSettings {
+  /** RuntimeClasses of the cluster; `null` when NetworkPolicies alone are the jail. */
+  runtimeClasses: RuntimeClasses | null;
+  /** Service accounts of the stages that have a network. */
+  unjailedServiceAccounts: readonly string[];
+  /** Who brings the stacks up. */
+  stack: Identities;
+}
+
+/** The rules that hold for all teams of a factory. */
+export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
+  const { runtimeClasses: classes, unjailedServiceAccounts, stack } = settings;
+  return [
+    ...(classes === null
+      ? []
+      : [
+          networkJail({ jailedRuntimeClass: classes.jailed, unjailedServiceAccounts }),
+          runtimeClasses(stack, [classes.jailed, classes.networked]),
+        ]),
+    podForm(settings),
+    podImages,
+    podStatus,
+    podAccess,
+    accountTokens,
+    reservedMetadata(stack),
+    runReference,
+    childRuns,
+    runStatus,
+    definitions(stack),
+    networkPolicies(stack),
+    stepActions,
+    resolutionRequests,
+    teamNamespaces(stack),
+  ];
+};

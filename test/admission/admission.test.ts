@@ -1,0 +1,159 @@
+import { factoryRules, teamRuns } from "../../policies/admission";
+import { accessCases, connectCases } from "./cases/access";
+import type { Case, Request } from "./cases/case";
+import { definitionCases } from "./cases/definitions";
+import { metadataCases } from "./cases/metadata";
+import { pod, podCases } from "./cases/pods";
+import { goodChild, goodRun, runCases } from "./cases/runs";
+import { type Answer, type ApiServer, describeWithApiServer } from "./support/api-server";
+import { as, otherSpace, pipeline, startWorld, teamSpace } from "./support/world";
+
+jest.setTimeout(180_000);
+
+const cases: Case[] = [
+  ...podCases("running"),
+  ...runCases("run", "child"),
+  ...metadataCases("run", "running"),
+  ...accessCases("running"),
+  ...definitionCases("question"),
+];
+
+const policiesPath = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+
+interface Policies {
+  items: {
+    metadata: { name: string; generation: number };
+    status?: { observedGeneration?: number; typeChecking?: { expressionWarnings?: unknown[] } };
+  }[];
+}
+
+const isChecked = ({ body }: Answer): boolean =>
+  (body as Policies).items.every(({ metadata, status }) => status?.observedGeneration === metadata.generation);
+
+describeWithApiServer("admission", () => {
+  let server: ApiServer;
+  const ask = ({ method, path, body, as: who }: Request) => server.ask(method, path, body, who);
+  const store = async (path: string, body: object, who: Request["as"]) => {
+    const answer = await ask({ method: "POST", path, body, ...(who === undefined ? {} : { as: who }) });
+    expect(answer).toMatchObject({ status: 201 });
+  };
+
+  beforeAll(async () => {
+    server = await startWorld();
+    const [tekton, core] = ["/apis/tekton.dev/v1", "/api/v1"].map((root) => `${root}/namespaces/${teamSpace}`);
+    await store(`${core ?? ""}/pods`, pod({}, { name: "running" }), as.tekton);
+    await store(
+      `/api/v1/namespaces/${otherSpace}/pods`,
+      pod({}, { name: "plain", namespace: otherSpace }),
+      as.operator,
+    );
+    const named = { ...goodRun, metadata: { ...goodRun.metadata, generateName: undefined, name: "run" } };
+    await store(`${tekton ?? ""}/pipelineruns`, named, as.member);
+    await store(`${tekton ?? ""}/taskruns`, goodChild, as.tekton);
+    const question = {
+      apiVersion: "resolution.tekton.dev/v1beta1",
+      kind: "ResolutionRequest",
+      metadata: { name: "question", namespace: teamSpace, labels: { "resolution.tekton.dev/type": "cluster" } },
+      spec: { params: [] },
+    };
+    await store(`/apis/resolution.tekton.dev/v1beta1/namespaces/${teamSpace}/resolutionrequests`, question, as.tekton);
+    const signed = { metadata: { annotations: { "chains.tekton.dev/signed": "true" } } };
+    const marked = await server.ask("PATCH", `${tekton ?? ""}/pipelineruns/run`, signed, as.chains);
+    expect(marked).toMatchObject({ status: 200 });
+  });
+  afterAll(() => server.stop());
+
+  test.each(cases.map((one) => [one.attempt, one] as const))("refuses %s", async (_, { code, bad, good }) => {
+    const [refused, admitted] = [await ask(bad), await ask(good)];
+    expect(refused.message).toMatch(new RegExp(`SSF-ADMISSION-${code} \\S.*; rule: \\S.* fix: \\S`));
+    expect(refused.status).toBe(403);
+    expect(admitted.status < 300 ? "admitted" : admitted.message).toBe("admitted");
+  });
+
+  test.each(connectCases.map((one) => [one.attempt, one] as const))("refuses %s", async (_, { code, bad, good }) => {
+    const [refused, elsewhere] = [await ask(bad), await ask(good)];
+    expect(refused).toMatchObject({ status: 403 });
+    expect(refused.message).toMatch(new RegExp(`SSF-ADMISSION-${code} `));
+    expect(elsewhere).toMatchObject({ status: 404, message: 'pods "absent" not found' });
+  });
+
+  test("every condition of every rule is tried", () => {
+    const settings = {
+      runtimeClasses: { jailed: "jailed", networked: "networked" },
+      unjailedServiceAccounts: [],
+      stack: { users: [], groups: [] },
+    };
+    const codes = [...factoryRules(settings), teamRuns(teamSpace, [pipeline])].flatMap(({ validations }) =>
+      validations.map(({ code }) => code.replace("SSF-ADMISSION-", "")),
+    );
+    const tried = new Set([...cases, ...connectCases].flatMap(({ code }) => code.match(/\d+/g) ?? []));
+    expect([...new Set(codes)].filter((code) => !tried.has(code))).toEqual([]);
+  });
+
+  test("Kubernetes finds no fault in the types of any expression; in those of a wrong one it does", async () => {
+    const wrong = {
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind: "ValidatingAdmissionPolicy",
+      metadata: { name: "wrong" },
+      spec: {
+        matchConstraints: {
+          resourceRules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] }],
+        },
+        validations: [{ expression: "object.spec.jail == 'on'" }],
+      },
+    };
+    await store(policiesPath, wrong, undefined);
+    const { body } = await server.askUntil(isChecked, "GET", policiesPath);
+    const faulty = (body as Policies).items
+      .filter(({ status }) => (status?.typeChecking?.expressionWarnings ?? []).length > 0)
+      .map(({ metadata }) => metadata.name);
+    expect(faulty).toEqual(["wrong"]);
+  });
+
+  describe("a member of the team", () => {
+    const asMember = (path: string, body: object) => server.ask("POST", path, body, as.member);
+    const review = (group: string, kind: string, spec: object) =>
+      asMember("/apis/authorization.k8s.io/v1/" + group, { apiVersion: "authorization.k8s.io/v1", kind, spec });
+
+    test("has these rights in its namespace and no others", async () => {
+      const { body } = await review("selfsubjectrulesreviews", "SelfSubjectRulesReview", { namespace: teamSpace });
+      const { resourceRules } = (
+        body as { status: { resourceRules: { apiGroups: string[]; resources: string[]; verbs: string[] }[] } }
+      ).status;
+      const rights = resourceRules.map(
+        ({ apiGroups, resources, verbs }) =>
+          `${apiGroups.join(",")}/${resources.join(",")}: ${[...verbs].sort().join(",")}`,
+      );
+      expect(rights.sort()).toEqual([
+        "/pods,pods/log,events: get,list,watch",
+        "authentication.k8s.io/selfsubjectreviews: create",
+        "authorization.k8s.io/selfsubjectaccessreviews,selfsubjectrulesreviews: create",
+        "tekton.dev/pipelineruns: create,get,list,watch",
+        "tekton.dev/taskruns,tasks,pipelines: get,list,watch",
+      ]);
+    });
+
+    test.each([
+      ["a token of Chains", "tekton-chains", "serviceaccounts", "create", "token"],
+      ["a token of a stage", teamSpace, "serviceaccounts", "create", "token"],
+      ["Secrets", teamSpace, "secrets", "list", ""],
+      ["pods", teamSpace, "pods", "create", ""],
+    ])("may not have %s", async (_, namespace, resource, verb, subresource) => {
+      const resourceAttributes = { namespace, resource, verb, subresource };
+      const access = await review("selfsubjectaccessreviews", "SelfSubjectAccessReview", { resourceAttributes });
+      expect(access.body).toMatchObject({ status: { allowed: false } });
+    });
+  });
+
+  test("a rule refuses while nothing but the API server runs, and says where, what, why and how", async () => {
+    const { message } = await server.ask(
+      "POST",
+      `/api/v1/namespaces/${teamSpace}/pods?dryRun=All`,
+      pod({ runtimeClassName: "networked" }),
+      as.operator,
+    );
+    expect(message).toBe(
+      `pods "sample" is forbidden: ValidatingAdmissionPolicy 'ssf-network-jail' with binding 'ssf-network-jail' denied request: SSF-ADMISSION-001 spec.runtimeClassName: 'networked' for service account 'default'; rule: In a team's namespace every pod is jailed. fix: Set runtimeClassName to 'jailed', or let Tekton run it as the stage that needs a network (ingest-source, ingest-dependencies, publish).`,
+    );
+  });
+});

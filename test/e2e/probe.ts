@@ -1,0 +1,83 @@
+import { policySpec } from "../../components/lib/admission-policy";
+import { definitionSigner, pipelineRun, signDefinition, type PipelineModel } from "../../pipelines";
+import { pipelineOf, runTemplateOf, stageTask } from "../../pipelines/tekton";
+import { teamRuns, type RunnablePipeline } from "../../policies/admission";
+import type { StackOutputs } from "../../stacks/outputs";
+import type { Kubectl } from "../../tools/cli/kubectl";
+import { pipelineRunSchema } from "../../tools/cli/watch-run";
+
+/** A factory that is up, and one of its teams. */
+export interface ProbeContext {
+  kubectl: Kubectl;
+  team: StackOutputs["team"];
+  shared: StackOutputs["factory"];
+}
+
+/** What came of a probe. */
+export interface Probed {
+  /** Name of its run. */
+  run: string;
+  succeeded: boolean;
+  results: Record<string, string>;
+}
+
+const pause = () => new Promise((resume) => setTimeout(resume, 1000));
+
+/** Tells the team's rule which pipelines may run beside its own; only the start of a run is compared with it. */
+const admit = async ({ kubectl, team }: ProbeContext, probes: readonly RunnablePipeline[]): Promise<void> => {
+  const own = Object.values(team.pipelines) as unknown as RunnablePipeline[];
+  const rule = teamRuns(team.namespace, [...own, ...probes]);
+  const patch = JSON.stringify({ spec: policySpec(rule) });
+  await kubectl.text(["patch", "validatingadmissionpolicy", rule.name, "--type=merge", `--patch=${patch}`]);
+};
+
+/** Starts the run once the API server has read the changed rule, which takes it a moment. */
+const start = async (context: ProbeContext, run: string, tries = 30): Promise<string> => {
+  try {
+    return pipelineRunSchema.parse(await context.kubectl.json(["create", "--filename=-"], run)).metadata.name;
+  } catch (error) {
+    if (tries === 1 || !String(error).includes("SSF-ADMISSION-070")) throw error;
+    await pause();
+    return start(context, run, tries - 1);
+  }
+};
+
+const ended = async ({ kubectl, team }: ProbeContext, run: string): Promise<Probed> => {
+  for (let tries = 0; tries < 150; tries++) {
+    const read = await kubectl.json(["get", `pipelinerun.tekton.dev/${run}`, `--namespace=${team.namespace}`]);
+    const { status } = pipelineRunSchema.parse(read);
+    const outcome = status.conditions.find(({ type }) => type === "Succeeded")?.status ?? "Unknown";
+    if (outcome !== "Unknown")
+      return {
+        run,
+        succeeded: outcome === "True",
+        results: Object.fromEntries(status.results.map(({ name, value }) => [name, String(value)])),
+      };
+    await pause();
+  }
+  throw new Error(`run ${run} has not ended`);
+};
+
+/**
+ * Runs a pipeline that the team's stack does not have, signed by the factory's key, as if the stack had it. One at a time:
+ * each changes the team's rule for as long as it takes to start.
+ */
+export const probe = async (context: ProbeContext, model: PipelineModel): Promise<Probed> => {
+  const { kubectl, team, shared } = context;
+  const placement = { team: team.team, namespace: team.namespace };
+  const signer = definitionSigner(shared.definitions.privateKeyPem);
+  const definitions = [
+    ...model.stages.map((stage) => stageTask(model, stage, placement)),
+    pipelineOf(model, placement),
+  ].map((definition) => signDefinition(definition, signer));
+  const runTemplate = runTemplateOf(model, placement, { runtimeClasses: shared.runtimeClasses, timeout: "2m0s" });
+  for (const definition of definitions) await kubectl.text(["create", "--filename=-"], JSON.stringify(definition));
+  try {
+    await admit(context, [{ name: model.name, runTemplate, params: model.params }]);
+    return await ended(context, await start(context, JSON.stringify(pipelineRun(runTemplate, {}))));
+  } finally {
+    await admit(context, []);
+    for (const { kind, metadata } of definitions)
+      await kubectl.text(["delete", kind, metadata.name, `--namespace=${team.namespace}`]);
+  }
+};

@@ -1,0 +1,93 @@
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const root = resolve(__dirname, "../..");
+const runner = join(root, "node_modules/.bin/tsx");
+
+let home: string;
+let cache: string;
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "ssf-store-"));
+  cache = join(home, "secure-software-factory");
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+/** A program that works on the store below {@link home}. */
+const program = (body: string): string => {
+  const file = join(home, "program.ts");
+  writeFileSync(
+    file,
+    `import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+     import { join } from "node:path";
+     import { lockCache, stored } from ${JSON.stringify(join(root, "tools/toolchain/store"))};
+     import { cache, store, work } from ${JSON.stringify(join(root, "tools/toolchain/paths"))};
+     void (async () => { mkdirSync(cache, { recursive: true }); ${body} })();`,
+  );
+  return file;
+};
+
+const env = () => ({ ...process.env, XDG_CACHE_HOME: home });
+
+const run = (body: string): string => {
+  const { stdout, stderr, status } = spawnSync(runner, [program(body)], { encoding: "utf8", env: env() });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  return stdout;
+};
+
+const output = 'await stored("thing", "0123456789abcdef", async (d) => writeFileSync(join(d, "file"), "whole"));';
+
+test("an output is made once", () => {
+  run(output);
+  run(output.replace("whole", "again"));
+  expect(readFileSync(join(cache, "store/thing-0123456789abcdef/file"), "utf8")).toBe("whole");
+});
+
+test("a build that fails leaves no output, and the next one makes it", () => {
+  const failed = `await stored("thing", "0123456789abcdef", async (d) => {
+    writeFileSync(join(d, "file"), "half"); throw new Error("broken"); }).catch((e) => console.log(e.message));`;
+  expect(run(failed)).toBe("broken\n");
+  expect(readdirSync(join(cache, "store"))).toEqual([]);
+  run(output);
+  expect(readFileSync(join(cache, "store/thing-0123456789abcdef/file"), "utf8")).toBe("whole");
+});
+
+test("a build that is killed leaves no output and no lock", async () => {
+  const half = `await lockCache(); await stored("thing", "0123456789abcdef", async (d) => {
+    writeFileSync(join(d, "file"), "half"); console.log("half"); await new Promise((r) => setTimeout(r, 600_000)); });`;
+  const child = spawn(process.execPath, ["--import", "tsx", program(half)], { cwd: root, env: env() });
+  const ended = new Promise((done) => child.on("close", done));
+  await new Promise((done) => child.stdout.once("data", done));
+  expect(existsSync(join(cache, "building"))).toBe(true);
+  child.kill("SIGKILL");
+  await ended;
+  expect(readdirSync(join(cache, "store"))).toEqual([]);
+  run(`const free = await lockCache(); ${output} await free();`);
+  expect(readdirSync(join(cache, "store"))).toEqual(["thing-0123456789abcdef"]);
+  expect(readdirSync(cache).sort()).toEqual(["store", "work"]);
+});
+
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+
+asRoot("a full disk leaves no output and no lock, and room makes the build go on", () => {
+  const full = `
+    writeFileSync(join(cache, "ballast"), Buffer.alloc(1_500_000));
+    const free = await lockCache();
+    const big = (size: number) => stored("thing", "0123456789abcdef", async (d) => writeFileSync(join(d, "f"), Buffer.alloc(size)));
+    await big(1_000_000).catch((e) => console.log(e.code));
+    await free();
+    console.log(readdirSync(store).join());
+    rmSync(join(cache, "ballast")); rmSync(work, { recursive: true });
+    const again = await lockCache();
+    await big(1_000_000);
+    await again();
+    console.log(readdirSync(store).join());`;
+  const disk = `${home}/disk`;
+  const small = ["--mount", "sh", "-c", `mkdir ${disk} && mount -t tmpfs -o size=2m tmpfs ${disk} && exec "$@"`, "sh"];
+  const { stdout, stderr } = spawnSync("unshare", [...small, runner, program(full)], {
+    encoding: "utf8",
+    env: { ...env(), XDG_CACHE_HOME: disk },
+  });
+  expect([stdout, stderr]).toEqual(["ENOSPC\n\nthing-0123456789abcdef\n", ""]);
+});
