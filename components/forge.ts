@@ -9,6 +9,7 @@ import { openNamespace } from "./lib/namespace";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
 import { timeouts } from "./lib/timeouts";
+import { TRIGGER_PARTS, TRIGGERS_NAMESPACE } from "./triggers";
 
 /** Arguments of {@link Forge}. */
 export interface ForgeArgs {
@@ -186,11 +187,15 @@ export class Forge extends pulumi.ComponentResource {
   }
 }
 
-/** Who may open a connection: the stage that ingests sources, of any team. */
+/** Who may open a connection: the stage that ingests sources, and the schedule that looks up a commit, of any team. */
 export const forgeClients = [
   {
     namespaceSelector: { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] },
     podSelector: { matchLabels: { [STAGE_LABEL]: "ingest-source" } },
+  },
+  {
+    namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": TRIGGERS_NAMESPACE } },
+    podSelector: { matchLabels: selectorLabels(TRIGGER_PARTS.schedule) },
   },
 ];
 

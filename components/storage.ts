@@ -38,7 +38,11 @@ export class Storage extends pulumi.ComponentResource {
     const labels = standardLabels(NAME);
 
     // The helper pods mount the node's directory, which only the level `privileged` allows.
-    const { child, namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "privileged" });
+    const { child, namespace, inNamespace } = openNamespace(name, this, {
+      name: NAMESPACE,
+      labels,
+      level: "privileged",
+    });
 
     const account = new k8s.core.v1.ServiceAccount(
       `${name}-account`,

@@ -120,7 +120,7 @@ export class Team extends pulumi.ComponentResource {
     const labels = { ...standardLabels("team"), [TEAM_LABEL]: args.team };
 
     const { namespace: ns, inNamespace } = openNamespace(name, this, { name: namespace, labels, level: "restricted" });
-    const admission = enforce(`${name}-runs`, teamRuns(namespace, args.pipelines), this);
+    const admission = enforce(`${name}-runs`, teamRuns({ team: args.team, namespace }, args.pipelines), this);
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
     const { cpu, memory, storage, pods } = args.quota;
@@ -282,4 +282,4 @@ export class Team extends pulumi.ComponentResource {
 }
 
 /** Pod and service ranges of the clusters that the stack `cluster` makes, and the links that lead to a cloud's metadata. */
-const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];
+export const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];

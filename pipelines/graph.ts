@@ -1,5 +1,6 @@
 import { FactoryError, type Problem } from "../components/lib/errors";
 import { isCanonicalQuantity } from "./canonical";
+import { credentialProblems } from "./lint";
 import {
   digestParamName,
   variableName,
@@ -327,6 +328,7 @@ export const checkPipeline = (model: PipelineModel): void => {
   checkReferences(report, model);
   checkCycles(report, model);
   checkPlacement(report, model);
+  problems.push(...credentialProblems(model));
   const [first, ...others] = problems;
   if (first !== undefined) throw new FactoryError(first, ...others);
 };

@@ -1,11 +1,17 @@
+export { parseAllowedSigners } from "./allowed-signers";
 export { canonicalBytes, definitionChecksum, digest, signatureAnnotation, type TektonObject } from "./canonical";
 export { checkPipeline, networkOfStage } from "./graph";
 export { ecdsaKeyPair, ed25519KeyPair, type KeyPair } from "./keys";
 export { go, type GoOptions } from "./languages/go";
+export { npm, type NpmOptions } from "./languages/npm";
+export { pip, type PipOptions } from "./languages/pip";
 export type * from "./model";
 export { patterns } from "./patterns";
+export { sbomMediaType } from "./stages/scan";
+export { describePipeline, mermaidPicture, svgPicture, type PicturedPipeline, type PicturedStage } from "./picture";
 export { definitionSigner, signDefinition, verifyDefinition, type DefinitionSigner } from "./sign";
 export {
+  defaultPipeline,
   teamModel,
   teamPipeline,
   unsignedTeamPipeline,
@@ -15,6 +21,7 @@ export {
   type TeamPipeline,
   type TeamPipelineArgs,
 } from "./team-pipeline";
+export { EVENT_FIELDS, triggeredRun, triggerParams, type TriggeredRun } from "./trigger";
 export {
   pipelineRun,
   runParams,

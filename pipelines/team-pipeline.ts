@@ -3,8 +3,11 @@ import { checkPipeline } from "./graph";
 import type { Language, PipelineModel, RunParam, RunResult } from "./model";
 import { patterns } from "./patterns";
 import { signDefinition, type DefinitionSigner } from "./sign";
-import { ingestSource } from "./stages/ingest-source";
-import { publish, publishResults } from "./stages/publish";
+import { ingestSource, signerResults } from "./stages/ingest-source";
+import { publish, publishResults, type ArtefactKind } from "./stages/publish";
+import { reproduce, reproducedWorkspace, reproduceResults } from "./stages/reproduce";
+import { sbomWorkspace, scan, scanResults, type ScanArgs } from "./stages/scan";
+import { triggerParams } from "./trigger";
 import {
   pipelineOf,
   runTemplateOf,
@@ -19,12 +22,12 @@ import {
 } from "./tekton";
 
 /** What {@link teamPipeline} needs, without the key. */
-export interface TeamPipelineArgs {
+export interface TeamPipelineArgs extends Pick<ScanArgs, "deniedPackages" | "deniedLicenses"> {
   /** Team that owns the pipeline. */
   team: string;
   /** Namespace of its definitions and runs. */
   namespace: string;
-  /** Images of the stages by name (`stage-git`, `stage-publish` and what the language needs), each by digest. */
+  /** Images of the stages by name (`stage-git`, `stage-scan`, `stage-publish` and the language's), each by digest. */
   images: Readonly<Record<string, string>>;
   /** Language of the team's programs. */
   language: Language;
@@ -46,6 +49,12 @@ export interface TeamPipelineArgs {
   forgeCaConfigMap?: string;
   /** Forges that sources come from, each as `<name>:<port>`. @default any that the network lets it reach */
   forges?: readonly string[];
+  /** Who may sign the commits that are built, in the format of OpenSSH's `allowed_signers`. @default any commit is built */
+  allowedSigners?: string;
+  /** What a run publishes. @default image */
+  artefact?: ArtefactKind;
+  /** Whether a run builds twice, and publishes only what comes out the same. @default false */
+  reproduce?: boolean;
   /** Runtime classes of the cluster; `null` when NetworkPolicies alone are the jail. */
   runtimeClasses: RuntimeClasses | null;
   /** Size of each workspace. @default 1Gi, dependencies 4Gi */
@@ -74,6 +83,10 @@ export interface StageSummary {
   jailed: boolean;
   /** What it may reach. */
   network: string;
+  /** Workspaces that it sees, read-only. */
+  reads: readonly string[];
+  /** The workspace that it alone fills. @default none */
+  writes?: string;
 }
 
 /** A team's pipeline, ready to apply. */
@@ -144,19 +157,24 @@ const commonResults: RunResult[] = [
   },
 ];
 
-/** The stages of the reference architecture for one language: ingest source, those of the language, publish. */
+/** The stages of the reference architecture for one language: ingest source, those of the language, scan, publish. */
 export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   const { images, language, registry, caBundleConfigMap, storage } = args;
+  const { allowedSigners, artefact, deniedLicenses = [], deniedPackages = [] } = args;
   const forgeCaConfigMap = args.forgeCaConfigMap ?? registry.caConfigMap;
   const bundle = caBundleConfigMap === undefined ? {} : { caBundleConfigMap };
+  const languageStages = language.stages({ images, ...bundle });
+  const again = languageStages.filter(({ name }) => args.reproduce === true && name === language.outputStage);
   return {
     name: language.name,
-    description: `From a commit to an image by digest, for programs in ${language.name}.`,
-    params: [...sourceParams, ...language.params, imageParam],
+    description: `From a commit to an artefact by digest, for programs in ${language.name}.`,
+    params: [...sourceParams, ...language.params, imageParam, ...triggerParams],
     workspaces: [
       { name: "source", description: "The tree of the commit.", storage: storage?.source ?? "1Gi" },
       { name: "dependencies", description: "All that the lock file names.", storage: storage?.dependencies ?? "4Gi" },
       { name: "output", description: "Root file system of the image.", storage: storage?.output ?? "1Gi" },
+      ...again.map(() => reproducedWorkspace(storage?.output ?? "1Gi")),
+      sbomWorkspace,
     ],
     stages: [
       ingestSource({
@@ -164,8 +182,11 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
         ...bundle,
         ...(forgeCaConfigMap === undefined ? {} : { forgeCaConfigMap }),
         ...(args.forges === undefined ? {} : { forges: args.forges }),
+        ...(allowedSigners === undefined ? {} : { allowedSigners }),
       }),
-      ...language.stages({ images, ...bundle }),
+      ...languageStages,
+      ...again.map(reproduce),
+      scan({ image: images["stage-scan"] ?? "", deniedLicenses, deniedPackages }),
       publish({
         image: images["stage-publish"] ?? "",
         repository: registry.repository,
@@ -173,11 +194,16 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
         credentialsSecret: registry.credentialsSecret,
         entrypoint: language.entrypoint,
         outputStage: language.outputStage,
+        ...(artefact === undefined ? {} : { artefact }),
+        ...(again.length === 0 ? {} : { reproduceStage: "reproduce" }),
       }),
     ],
     results: [
       ...publishResults,
       ...commonResults,
+      ...(allowedSigners === undefined ? [] : signerResults),
+      ...scanResults,
+      ...again.flatMap(() => reproduceResults),
       {
         name: "output-digest",
         description: "Digest of the tree of the output, which is the digest of the image's layer before compression.",
@@ -187,6 +213,17 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
     ],
   };
 };
+
+/** The model of a language before a team has any settings; for whoever shows it, since it names nothing that exists. */
+export const defaultPipeline = (language: Language): PipelineModel =>
+  teamModel({
+    team: "team",
+    namespace: "team",
+    images: {},
+    language,
+    registry: { repository: "registry.example.com/team", credentialsSecret: "publisher" },
+    runtimeClasses: null,
+  });
 
 /** A team's pipeline without signatures: for whoever has no key at hand, or gets it only while applying. */
 export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
@@ -215,6 +252,8 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
       serviceAccount: stage.name,
       jailed: stage.network === "none",
       network: stage.network,
+      reads: stage.reads,
+      ...(stage.writes === undefined ? {} : { writes: stage.writes }),
     })),
     params: [...model.params],
   };

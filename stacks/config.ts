@@ -6,6 +6,7 @@ import { describeProblem, type Problem } from "../components/lib/errors";
 import { HOSTS_RULE, isHostList } from "../components/lib/hosts";
 import { isDnsLabel } from "../components/lib/names";
 import { MAXIMUM_TEAM_NAME } from "../components/team";
+import { patterns } from "../pipelines/patterns";
 
 /** What a person is told about one key, in the reference and when the value is refused. */
 interface KeyFacts extends Record<string, unknown> {
@@ -42,6 +43,9 @@ const path = z.string().min(1);
 const PATH_RULE = "It must be the path of a file that this machine can read.";
 
 const hosts = z.string().refine(isHostList);
+const address = z.string().regex(/^https:\/\/[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(\/[A-Za-z0-9._~%+-]+)*\/?$/);
+
+const ADDRESS_RULE = "It must be an https address without user name, query or fragment.";
 
 const clusterSchema = z
   .strictObject({
@@ -220,6 +224,75 @@ const teamSchema = z.strictObject({
         "proxy.golang.org,sum.golang.org",
       ),
     ),
+  languages: z
+    .string()
+    .regex(/^(go|npm|pip)(,(go|npm|pip))*$/)
+    .refine((value) => new Set(value.split(",")).size === value.split(",").length)
+    .default("go,npm,pip")
+    .meta(
+      facts(
+        "Languages of the team's programs; each gets a pipeline.",
+        "It must be one or more of go, npm and pip, joined by commas, each once.",
+        "go,npm",
+      ),
+    ),
+  npmRegistry: address
+    .optional()
+    .meta(facts("npm registry of the team, or a mirror of npm's own.", ADDRESS_RULE, "https://npm.example.com/")),
+  pipIndex: address
+    .optional()
+    .meta(facts("Python package index of the team.", ADDRESS_RULE, "https://pypi.example.com/simple/")),
+  deniedPackages: z
+    .string()
+    .regex(/^pkg:[a-z][a-z0-9.+-]*\/[A-Za-z0-9._~%+*/@-]+(,pkg:[a-z][a-z0-9.+-]*\/[A-Za-z0-9._~%+*/@-]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Packages that the team may not publish or build from.",
+        "It must be package URLs joined by commas, without qualifiers, with or without a version; * stands for any text.",
+        "pkg:npm/event-stream@3.3.6,pkg:golang/github.com/example/*",
+      ),
+    ),
+  deniedLicenses: z
+    .string()
+    .regex(/^[A-Za-z0-9.+*-]+(,[A-Za-z0-9.+*-]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Licences of packages that the team may not publish or build from.",
+        "It must be SPDX identifiers joined by commas; * stands for any text.",
+        "AGPL-*,SSPL-1.0",
+      ),
+    ),
+  allowedSignersFile: path
+    .optional()
+    .meta(
+      facts(
+        "File with the signers of commits, in OpenSSH's format allowed_signers; with it, only commits that they signed are built.",
+        PATH_RULE,
+        "allowed_signers",
+      ),
+    ),
+  reproduce: z
+    .boolean()
+    .default(false)
+    .meta(
+      facts(
+        "Whether a run builds twice and publishes only what comes out the same.",
+        "It must be true or false.",
+        "true",
+      ),
+    ),
+  artefact: z
+    .enum(["image", "file"])
+    .default("image")
+    .meta(
+      facts(
+        "What a run publishes: an image that runs the output, or the output's files as an OCI artefact.",
+        "It must be image or file.",
+        "file",
+      ),
+    ),
   quotaCpu: quantity.default("16").meta(facts("CPU limit of all pods of the team together.", QUANTITY_RULE, "16")),
   quotaMemory: quantity
     .default("32Gi")
@@ -231,9 +304,61 @@ const teamSchema = z.strictObject({
     .max(10000)
     .default(60)
     .meta(facts("Number of pods of the team.", "It must be a whole number from 1 to 10000.", "60")),
+  triggerRepository: z
+    .string()
+    .regex(new RegExp(`^(?:${patterns.repository})$`))
+    .optional()
+    .meta(
+      facts(
+        "Repository that is built when somebody pushes to it, or by schedule; without it runs start by hand only.",
+        "It must be the https address by which the forge names it in its webhooks (clone_url), without user name.",
+        "https://github.com/example/payments.git",
+      ),
+    ),
+  triggerBranch: z
+    .string()
+    .regex(/^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$/)
+    .default("main")
+    .meta(
+      facts(
+        "Branch of triggerRepository that is built.",
+        "It must be the name of a branch: letters, digits, hyphens, dots, underscores and slashes.",
+        "main",
+      ),
+    ),
+  triggerPipeline: label(30)
+    .default("go")
+    .meta(facts("Pipeline that builds triggerRepository.", "It must be one of the team's pipelines.", "go")),
+  triggerParams: z
+    .string()
+    .regex(/^[a-z-]+=[^,\s]+(,[a-z-]+=[^,\s]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Parameters of the runs that triggerRepository starts, such as the image's name.",
+        "It must be name=value pairs joined by commas; repository, commit, trigger and event are not among them.",
+        "name=payments,package=./cmd/payments",
+      ),
+    ),
+  schedule: z
+    .string()
+    .regex(/^(@(hourly|daily|weekly|monthly)|[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4})$/)
+    .optional()
+    .meta(
+      facts(
+        "When the newest commit of triggerBranch is built without a push, in UTC.",
+        "It must be @hourly, @daily, @weekly, @monthly or the five fields of a cron expression, and triggerRepository must be set.",
+        "@daily",
+      ),
+    ),
 });
 
-const schemas = { cluster: clusterSchema, factory: factorySchema, team: teamSchema } as const;
+const checkedTeamSchema = teamSchema.refine(
+  ({ schedule, triggerRepository }) => schedule === undefined || triggerRepository !== undefined,
+  { path: ["schedule"] },
+);
+
+const schemas = { cluster: clusterSchema, factory: factorySchema, team: checkedTeamSchema } as const;
 
 /** Kinds of stacks, in the order in which they are made. */
 export const STACK_KINDS = ["cluster", "factory", "team"] as const;
@@ -264,8 +389,8 @@ export class ConfigError extends pulumi.RunError {
 export interface ConfigKey extends KeyFacts {
   name: string;
   kinds: StackKind[];
-  type: "string" | "integer";
-  default: string | number;
+  type: "string" | "integer" | "boolean";
+  default: string | number | boolean;
   /** Whether a stack of its kind may leave it out. */
   optional: boolean;
 }
@@ -286,8 +411,8 @@ export const configKeys = (): ConfigKey[] => [
 const keyOf = (kind: StackKind, name: string, property: Record<string, unknown>, required: boolean): ConfigKey => ({
   name,
   kinds: [kind],
-  type: property.type === "integer" ? "integer" : "string",
-  default: (property.default as string | number | undefined) ?? "",
+  type: property.type === "integer" || property.type === "boolean" ? property.type : "string",
+  default: (property.default as string | number | boolean | undefined) ?? "",
   optional: !required,
   description: String(property.description),
   rule: String(property.rule),
@@ -300,7 +425,7 @@ const keyOf = (kind: StackKind, name: string, property: Record<string, unknown>,
  */
 export const toPulumiConfigBlock = (): Record<
   string,
-  { type: string; description: string; default: string | number }
+  { type: string; description: string; default: string | number | boolean }
 > =>
   Object.fromEntries(
     configKeys().map((key) => [
@@ -342,8 +467,10 @@ export const readConfig = (): Config => {
   return parseConfig(Object.fromEntries(own));
 };
 
-const decode = (key: ConfigKey, value: string): string | number =>
-  key.type === "integer" && /^-?[0-9]+$/.test(value) ? Number(value) : value;
+const decode = (key: ConfigKey, value: string): string | number | boolean => {
+  if (key.type === "integer" && /^-?[0-9]+$/.test(value)) return Number(value);
+  return key.type === "boolean" && /^(true|false)$/.test(value) ? value === "true" : value;
+};
 
 const refusal = (code: string, name: string, given: string | undefined, { rule, example }: KeyFacts): Problem => ({
   code,

@@ -9,6 +9,7 @@ import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
+import { Triggers } from "../components/triggers";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
@@ -86,6 +87,20 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       defaultRuntimeClass: cluster.runtimeClasses?.jailed,
     },
     opts,
+  );
+  new Triggers(
+    "triggers",
+    {
+      source: source(toolchain, "triggers"),
+      images: {
+        controller: image(toolchain, "triggers-controller"),
+        webhook: image(toolchain, "triggers-webhook"),
+        eventListener: image(toolchain, "triggers-eventlistenersink"),
+      },
+      version: version(toolchain, "triggers-controller"),
+      issuer: authority.issuer,
+    },
+    { ...opts, dependsOn: [tekton, authority] },
   );
   const signingSeed = new random.RandomBytes("provenance-key", { length: 32 });
   const chains = new Chains(

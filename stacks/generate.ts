@@ -3,7 +3,17 @@ import { join } from "node:path";
 
 import { parseDocument } from "yaml";
 
-import { go, unsignedTeamPipeline } from "../pipelines";
+import {
+  defaultPipeline,
+  describePipeline,
+  go,
+  mermaidPicture,
+  type PicturedPipeline,
+  type PipelineModel,
+  svgPicture,
+} from "../pipelines";
+import { runTemplateOf } from "../pipelines/tekton";
+import type { RunnablePipeline } from "../policies/admission";
 import { admissionGuide } from "../policies/admission/guide";
 import { type ConfigKey, configKeys, STACK_KINDS, toPulumiConfigBlock } from "./config";
 
@@ -13,20 +23,16 @@ const root = join(__dirname, "..");
 export const generatedFiles = (): Record<string, string> => ({
   "Pulumi.yaml": projectFile(readFileSync(join(root, "Pulumi.yaml"), "utf8")),
   "docs/reference/config.md": referencePage(),
-  "docs/guides/admission.md": admissionGuide(samplePipeline()),
+  "docs/reference/pipeline.md": pipelinePage(defaultPipeline(go())),
+  "docs/reference/pipeline.svg": svgPicture(defaultPipeline(go())),
+  "docs/guides/admission.md": admissionGuide(runnable(defaultPipeline(go()))),
 });
 
-const samplePipeline = () => {
-  const image = `images.example@sha256:${"0".repeat(64)}`;
-  return unsignedTeamPipeline({
-    team: "example",
-    namespace: "team-example",
-    images: { "stage-git": image, "stage-go": image, "stage-publish": image },
-    language: go(),
-    registry: { repository: "registry.example/team-example", credentialsSecret: "publisher" },
-    runtimeClasses: { jailed: "jailed", networked: "networked" },
-  });
-};
+const runnable = (model: PipelineModel): RunnablePipeline => ({
+  name: model.name,
+  params: model.params,
+  runTemplate: runTemplateOf(model, { team: "team", namespace: "team" }, { runtimeClasses: null, timeout: "1h0m0s" }),
+});
 
 const projectFile = (current: string): string => {
   const document = parseDocument(current);
@@ -66,6 +72,22 @@ const referencePage = (): string => {
     ),
   ].join("\n");
 };
+
+const pipelinePage = (pipeline: PicturedPipeline): string =>
+  [
+    `# The pipeline for ${pipeline.name}`,
+    "",
+    "Generated from `pipelines/` by `npm run generate`. `./factory graph` draws the pipelines of your own teams.",
+    "",
+    `![${describePipeline(pipeline)}](pipeline.svg)`,
+    "",
+    "The same as Mermaid:",
+    "",
+    "```mermaid",
+    mermaidPicture(pipeline).trimEnd(),
+    "```",
+    "",
+  ].join("\n");
 
 if (require.main === module) {
   for (const [file, content] of Object.entries(generatedFiles())) writeFileSync(join(root, file), content);

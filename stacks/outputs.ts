@@ -29,6 +29,15 @@ const forge = z.object({
 
 const networkPolicies = z.enum(NetworkPolicies);
 const hosts = z.array(z.object({ name: text, port: z.int() }));
+const stage = z.object({
+  name: text,
+  task: text,
+  serviceAccount: text,
+  jailed: z.boolean(),
+  network: text,
+  reads: z.array(text),
+  writes: text.optional(),
+});
 
 const outputSchemas = {
   cluster: z.object({
@@ -61,7 +70,7 @@ const outputSchemas = {
       z.string(),
       z.object({
         name: text,
-        stages: z.array(z.object({ name: text, task: text, serviceAccount: text, jailed: z.boolean(), network: text })),
+        stages: z.array(stage),
         digests: z.record(z.string(), text),
         runTemplate: z.record(z.string(), z.unknown()),
         params: z.array(z.object({ name: text, description: text, pattern: text, default: z.string().optional() })),
@@ -75,6 +84,7 @@ const outputSchemas = {
     registry,
     registryCredentials: z.object({ reader: login }),
     forge,
+    trigger: z.object({ url: text, repository: text, branch: text, secret: text }).optional(),
   }),
 } as const;
 

@@ -5,27 +5,28 @@ import * as pulumi from "@pulumi/pulumi";
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
-import { definitionSigner, go, teamPipeline } from "../pipelines";
+import { definitionSigner, go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
+import { makeTrigger } from "./team-trigger";
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
   const factory = await readStack("factory", config.factoryStack);
-  const caBundlePem = config.caBundleFile === undefined ? undefined : readBundle(config.caBundleFile);
+  const caBundlePem =
+    config.caBundleFile === undefined ? undefined : readFile("caBundleFile", config.caBundleFile, caBundle);
   const namespace = teamNamespace(config.team);
   const egress = {
     forges: config.forges === undefined ? [] : distinctHosts(parseHosts(config.forges)),
-    registries: registryHosts({ ...config, languages: ["go"] }),
+    registries: registryHosts({ ...config, languages: config.languages.split(",") }),
   };
 
-  const pipeline = teamPipeline({
+  const common = {
     team: config.team,
     namespace,
     images: factory.stageImages,
-    language: go(config.goProxy === undefined ? {} : { goProxy: config.goProxy }),
     registry: {
       repository: `${factory.registry.host}/${namespace}`,
       caConfigMap: TEAM_OBJECTS.authority,
@@ -33,11 +34,17 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     },
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
     forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
+    ...supplyChain(config),
     runtimeClasses: factory.runtimeClasses,
     signer: definitionSigner(factory.definitions.privateKeyPem),
     formerKeys: factory.definitions.formerPublicKeysPem,
-  });
+  };
+  const pipelines = languagesOf(config).map((language) => teamPipeline({ ...common, language }));
+  const networks = new Map(
+    pipelines.flatMap(({ stages }) => stages.map(({ serviceAccount, network }) => [serviceAccount, network] as const)),
+  );
 
+  const opts = { providers: [clusterProvider(factory)] };
   const login = ({ username, password }: { username: string; password: string }) => ({
     username,
     password: pulumi.secret(password),
@@ -46,9 +53,12 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     "team",
     {
       team: config.team,
-      accounts: pipeline.stages.map((stage) => ({ name: stage.serviceAccount, network: stage.network })),
-      definitions: [pipeline.verificationPolicy, ...pipeline.tasks, pipeline.pipeline],
-      pipelines: [pipeline],
+      accounts: [...networks].map(([name, network]) => ({ name, network })),
+      definitions: [
+        ...pipelines.slice(0, 1).map(({ verificationPolicy }) => verificationPolicy),
+        ...pipelines.flatMap(({ tasks, pipeline }) => [...tasks, pipeline]),
+      ],
+      pipelines,
       registryHost: factory.registry.host,
       publisher: login(factory.registryCredentials.publisher),
       reader: login(factory.registryCredentials.reader),
@@ -63,23 +73,22 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
         pods: config.quotaPods,
       },
     },
-    { providers: [clusterProvider(factory)] },
+    opts,
   );
+
+  const trigger = makeTrigger(config, { factory, pipelines, caBundlePem }, { ...opts, dependsOn: [team] });
 
   return {
     schema: SCHEMA,
     team: config.team,
     namespace: team.namespace,
     kubeconfig: pulumi.secret(factory.kubeconfig),
-    pipelines: {
-      [pipeline.name]: {
-        name: pipeline.name,
-        stages: pipeline.stages,
-        digests: pipeline.digests,
-        runTemplate: pipeline.runTemplate,
-        params: pipeline.params,
-      },
-    },
+    pipelines: Object.fromEntries(
+      pipelines.map(({ name, stages, digests, runTemplate, params }) => [
+        name,
+        { name, stages, digests, runTemplate, params },
+      ]),
+    ),
     networkPolicies: factory.networkPolicies,
     egress,
     registryRepository: team.registryRepository,
@@ -88,19 +97,56 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     registry: factory.registry,
     registryCredentials: pulumi.secret({ reader: factory.registryCredentials.reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },
+    trigger,
   };
 };
 
-const readBundle = (file: string): string => {
+const languagesOf = (config: TeamConfig): Language[] => {
+  const known: Record<string, Language> = {
+    go: go(config.goProxy === undefined ? {} : { goProxy: config.goProxy }),
+    npm: npm(config.npmRegistry === undefined ? {} : { registry: config.npmRegistry }),
+    pip: pip(config.pipIndex === undefined ? {} : { index: config.pipIndex }),
+  };
+  return config.languages.split(",").flatMap((name) => known[name] ?? []);
+};
+
+/** What the team asks of its supply chain; all of it becomes part of the signed definitions. */
+const supplyChain = (config: TeamConfig) => ({
+  artefact: config.artefact,
+  deniedLicenses: config.deniedLicenses?.split(",") ?? [],
+  deniedPackages: config.deniedPackages?.split(",") ?? [],
+  reproduce: config.reproduce,
+  ...(config.allowedSignersFile === undefined
+    ? {}
+    : {
+        allowedSigners: parseAllowedSigners(
+          readFile("allowedSignersFile", config.allowedSignersFile, signers),
+          config.allowedSignersFile,
+        ),
+      }),
+});
+
+/** What a file of the settings is, for whoever named one that cannot be read. */
+interface FileFacts {
+  rule: string;
+  fix: string;
+}
+
+const caBundle: FileFacts = {
+  rule: "It must be the path of a PEM file that this machine can read.",
+  fix: "Name the file that holds your network's certificate authorities, or leave the key out.",
+};
+
+const signers: FileFacts = {
+  rule: "It must be the path of a file that this machine can read.",
+  fix: "Name the file that lists who may sign commits, or leave the key out.",
+};
+
+const readFile = (key: string, file: string, { rule, fix }: FileFacts): string => {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new FactoryError({
-      code: "SSF-CONFIG-005",
-      path: "config caBundleFile",
-      given: error instanceof Error ? error.message : String(error),
-      rule: "It must be the path of a PEM file that this machine can read.",
-      fix: "Name the file that holds your network's certificate authorities, or leave the key out.",
-    });
+    const given = error instanceof Error ? error.message : String(error);
+    throw new FactoryError({ code: "SSF-CONFIG-005", path: `config ${key}`, given, rule, fix });
   }
 };

@@ -4,6 +4,9 @@ export const TEAM_LABEL = "secure-software-factory.dev/team";
 /** Label that Tekton puts on every pod of a pipeline: the name of the stage. */
 export const STAGE_LABEL = "tekton.dev/pipelineTask";
 
+/** Label of a run that nobody started by hand: `push` or `schedule`. */
+export const TRIGGER_LABEL = "secure-software-factory.dev/trigger";
+
 /** The labels of everything that belongs to the part of the factory called `part`. */
 export const standardLabels = (part: string): Record<string, string> => ({
   "app.kubernetes.io/name": part,

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { imageName, localSource, pushToForge, requireLockFiles } from "../../tools/cli/forge";
+import { imageName, localSource, pushToForge } from "../../tools/cli/forge";
 import { certificateFor, listen } from "./support/tls";
 
 const base = mkdtempSync(join(tmpdir(), "ssf-forge-"));
@@ -57,14 +57,6 @@ describe("localSource", () => {
     await expect(localSource(top, "0".repeat(40))).rejects.toThrow("SSF-BUILD-002 --commit");
     await expect(localSource(top, "--output=/tmp/x")).rejects.toThrow("SSF-BUILD-002 --commit");
   });
-});
-
-it("asks for the lock file at the commit, not in the directory", async () => {
-  const lockFiles = ["go.mod", "go.sum"];
-  await expect(requireLockFiles(await localSource(join(top, "app")), lockFiles)).resolves.toBeUndefined();
-  writeFileSync(join(top, "plain/go.sum"), "");
-  const refusal = requireLockFiles(await localSource(join(top, "plain")), lockFiles);
-  await expect(refusal).rejects.toThrow(/SSF-BUILD-003 plain\/go\.mod[^]*SSF-BUILD-003 plain\/go\.sum/);
 });
 
 it.each([

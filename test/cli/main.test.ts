@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { FactoryError } from "../../components/lib/errors";
@@ -35,11 +35,14 @@ it("shows a stack trace only where it is asked for", () => {
 describe("the launcher, from any directory", () => {
   jest.setTimeout(60_000);
 
-  it.each(["up", "down", "build", "verify", "status", "env", "toolchain"])("helps with %s", async (verb) => {
-    const { code, stdout } = await factory([verb, "--help"]);
-    expect([code, stdout.startsWith(`Usage: factory ${verb}`)]).toEqual([0, true]);
-    expect(stdout).toContain("--json");
-  });
+  it.each(["up", "down", "build", "verify", "attack", "graph", "status", "env", "toolchain"])(
+    "helps with %s",
+    async (verb) => {
+      const { code, stdout } = await factory([verb, "--help"]);
+      expect([code, stdout.startsWith(`Usage: factory ${verb}`)]).toEqual([0, true]);
+      expect(stdout).toContain("--json");
+    },
+  );
 
   it("ends with 2 for a wrong command line and for an image by tag", async () => {
     expect((await factory(["unknown"])).code).toBe(2);
@@ -52,6 +55,21 @@ describe("the launcher, from any directory", () => {
     expect(status.code).toBe(1);
     expect(JSON.parse(status.stdout)).toMatchObject({ held: false, cluster: "not there" });
     expect(await factory(["down"])).toMatchObject({ code: 0, stdout: "Nothing was up.\n" });
+  });
+
+  it("lists the attacks without a factory, and refuses one that is not there", async () => {
+    const { code, stdout } = await factory(["attack", "--list", "--json"]);
+    expect([code, (JSON.parse(stdout) as unknown[]).length > 10]).toEqual([0, true]);
+    const unknown = await factory(["attack", "unknown"]);
+    expect([unknown.code, unknown.stderr.split(" ")[0]]).toEqual([2, "SSF-ATTACK-001"]);
+  });
+
+  it("draws the default pipeline without a factory, and refuses one that is not there", async () => {
+    const drawn = await factory(["graph", "--output", "go.svg"]);
+    expect([drawn.code, drawn.stdout]).toEqual([0, ""]);
+    expect(readFileSync(join(state, "go.svg"), "utf8")).toContain('<title id="title">Pipeline go</title>');
+    const unknown = await factory(["graph", "--pipeline", "cobol"]);
+    expect([unknown.code, unknown.stderr.includes("SSF-CLI-008 --pipeline")]).toEqual([2, true]);
   });
 
   it("reads a directory from where the person stands, and refuses one that is no repository", async () => {

@@ -1,6 +1,6 @@
 import { allHeld, bestOf, type Check, checkProvenance, type Expectations } from "../../tools/cli/provenance";
 import { parseEnvelope } from "../../tools/cli/signature";
-import { expectations, keyPair, signEnvelope, statement } from "./support/provenance";
+import { byproduct, expectations, keyPair, pipeline, signEnvelope, statement } from "./support/provenance";
 
 const key = keyPair("ed25519");
 type Statement = ReturnType<typeof statement>;
@@ -25,7 +25,9 @@ const title = {
   images: "every step in an image of the factory",
   run: "the run changed no stage",
   jail: "build stage jailed",
+  sbom: "bill of materials attached and attested",
 };
+const reproduced = "built twice with the same result";
 
 const runSpecOf = (s: Statement) => s.predicate.buildDefinition.externalParameters.runSpec;
 const dependenciesOf = (s: Statement) => s.predicate.buildDefinition.resolvedDependencies;
@@ -53,17 +55,9 @@ it.each(["ed25519", "ec"] as const)("holds for what Chains signs with an %s key"
 
 describe("a statement that the factory signed, but that says something else", () => {
   it.each<[string, (s: Statement) => void, string[]]>([
-    [
-      "another image's digest",
-      (s) => (s.subject = s.subject.map((one) => ({ ...one, digest: { sha256: "0".repeat(64) } }))),
-      [title.subject],
-    ],
-    [
-      "another repository",
-      (s) => (s.subject = s.subject.map((one) => ({ ...one, name: "registry.example/other" }))),
-      [title.subject],
-    ],
-    ["no subject", (s) => (s.subject = []), [title.subject]],
+    ["another image's digest", (s) => (at(s.subject, 0).digest.sha256 = "0".repeat(64)), [title.subject]],
+    ["another repository", (s) => (at(s.subject, 0).name = "registry.example/other"), [title.subject]],
+    ["no subject", (s) => (s.subject = []), [title.subject, title.sbom]],
     ["another predicate", (s) => (s.predicateType = "https://slsa.dev/provenance/v0.2"), [title.predicate]],
     ["another build type", (s) => (s.predicate.buildDefinition.buildType = "https://example.com/x"), [title.predicate]],
     ["another builder", (s) => (s.predicate.runDetails.builder.id += "x"), [title.builder]],
@@ -141,10 +135,60 @@ describe("a statement that the factory signed, but that says something else", ()
   });
 });
 
+describe("the bill of materials", () => {
+  const sbom = { digest: `sha256:${"e".repeat(64)}`, packages: 3 };
+
+  it("is shown with its size when it is attached and a subject of the statement", () => {
+    const found = checksOf(() => undefined, { sboms: [sbom, { ...sbom, digest: `sha256:${"0".repeat(64)}` }] });
+    expect(found.find((one) => one.title === title.sbom)).toMatchObject({
+      held: true,
+      detail: `3 packages, ${sbom.digest}`,
+    });
+  });
+
+  it.each<[string, Partial<Expectations>, (s: Statement) => void]>([
+    ["is not attached", { sboms: [] }, () => undefined],
+    ["is not a subject", {}, (s) => void s.subject.pop()],
+    ["is a subject under another name", {}, (s) => (at(s.subject, 1).name = "registry.example/other")],
+    ["is another one than the attested", { sboms: [{ ...sbom, digest: `sha256:${"0".repeat(64)}` }] }, () => undefined],
+  ])("fails the check when it %s", (_, expect_, change) => {
+    expect(failed(checksOf(change, expect_))).toEqual([title.sbom]);
+    expect(failed(checksOf(() => undefined))).toEqual([]);
+  });
+});
+
+describe("a pipeline that builds twice", () => {
+  const again = { name: "reproduce", task: "go-reproduce", serviceAccount: "reproduce", jailed: true };
+  const twice = { ...pipeline, stages: [...pipeline.stages, again] };
+  const checks = (change: (s: Statement) => void) =>
+    checksOf(change, { pipelines: [twice] }).filter((one) => one.title === reproduced);
+  const byproductsOf = (s: Statement) => s.predicate.runDetails.byproducts;
+
+  it("shows that both builds made the same, and says so of no other pipeline", () => {
+    expect(checks(() => undefined)).toEqual([
+      { code: "SSF-PROVENANCE-012", title: reproduced, held: true, detail: `sha256:${"d".repeat(64)}` },
+    ]);
+    expect(checksOf(() => undefined).map((one) => one.title)).not.toContain(reproduced);
+  });
+
+  it.each<[string, (s: Statement) => void]>([
+    ["differ", (s) => (at(byproductsOf(s), 1).content = byproduct("x", `sha256:${"0".repeat(64)}`).content)],
+    ["are not recorded", (s) => (s.predicate.runDetails.byproducts = [])],
+    ["are one only", (s) => void byproductsOf(s).pop()],
+    ["are said twice", (s) => void byproductsOf(s).push(at(byproductsOf(s), 1))],
+    ["are no JSON", (s) => (at(byproductsOf(s), 1).content = "x")],
+  ])("fails the check when the two %s", (_, change) => {
+    expect(checks(change)).toMatchObject([{ held: false }]);
+  });
+});
+
 describe("where network policies alone are the jail", () => {
   it("holds without a runtime class and says so", () => {
     const checks = checksOf(() => undefined, { jailedRuntimeClass: null });
-    expect(checks.at(-1)).toMatchObject({ held: true, detail: expect.stringContaining("policies alone") as string });
+    expect(checks.find((one) => one.title === title.jail)).toMatchObject({
+      held: true,
+      detail: expect.stringContaining("policies alone") as string,
+    });
   });
 });
 

@@ -3,6 +3,7 @@ import type { Server } from "node:https";
 import {
   envelopeMediaType,
   fetchEnvelopes,
+  fetchSboms,
   openRegistry,
   parseImage,
   type RegistryAccess,
@@ -36,7 +37,35 @@ describe("a registry behind a local port", () => {
       { mediaType: "text/plain", digest: sha256(other) },
     ],
   });
+  const document = JSON.stringify({ bomFormat: "CycloneDX", components: [{}, {}] });
+  const mediaType = "application/vnd.cyclonedx+json";
+  const sbomOf = (changes: object) =>
+    JSON.stringify({
+      artifactType: mediaType,
+      subject: { digest: sha256(image) },
+      layers: [{ mediaType, digest: sha256(document) }],
+      ...changes,
+    });
+  const sbom = sbomOf({});
+  const strangers = [
+    "no JSON",
+    sbomOf({ subject: { digest: sha256("x") } }),
+    sbomOf({ subject: undefined }),
+    sbomOf({ artifactType: "application/spdx+json" }),
+    sbomOf({ layers: [] }),
+    sbomOf({ layers: [{ mediaType, digest: sha256(other) }] }),
+  ];
+  const index = (manifests: string[]) =>
+    JSON.stringify({ manifests: manifests.map((one) => ({ artifactType: mediaType, digest: sha256(one) })) });
+  const referrers = sha256(image).replace(":", "-");
   const answers: Record<string, string> = {
+    [`/v2/team-a/service/manifests/${referrers}`]: index([...strangers, sbom]),
+    ...Object.fromEntries([...strangers, sbom].map((one) => [`/v2/team-a/service/manifests/${sha256(one)}`, one])),
+    [`/v2/team-a/service/blobs/${sha256(document)}`]: document,
+    [`/v2/team-a/service/blobs/${sha256(other)}`]: other,
+    [`/v2/team-a/odd/manifests/${referrers}`]: "no JSON",
+    [`/v2/team-a/forged/manifests/${referrers}`]: index([sbom]),
+    [`/v2/team-a/forged/manifests/${sha256(sbom)}`]: sbomOf({ extra: true }),
     [`/v2/team-a/service/manifests/${sha256(image)}`]: image,
     [`/v2/team-a/service/manifests/${sha256(image).replace(":", "-")}.att`]: attestations,
     [`/v2/team-a/service/blobs/${sha256(envelope)}`]: envelope,
@@ -85,6 +114,21 @@ describe("a registry behind a local port", () => {
   it("believes a manifest or blob only with its digest", async () => {
     await expect(envelopes("forged")).rejects.toThrow("a manifest whose digest is not");
     await expect(envelopes("forged-blob")).rejects.toThrow("a blob whose digest is not");
+  });
+
+  const sboms = (path: string) =>
+    fetchSboms(openRegistry(access), { host, path: `team-a/${path}`, digest: sha256(image) });
+
+  it("gives the bill of materials whose subject is the image, and nothing else that lies there", async () => {
+    expect(await sboms("service")).toEqual([{ digest: sha256(sbom), packages: 2 }]);
+  });
+
+  it.each(["unsigned", "odd"])("gives no bill of materials for an image without one: %s", async (path) => {
+    expect(await sboms(path)).toEqual([]);
+  });
+
+  it("believes a bill of materials only with its digest", async () => {
+    await expect(sboms("forged")).rejects.toThrow("a manifest whose digest is not");
   });
 
   it("refuses a wrong login, another authority, and another name", async () => {

@@ -9,6 +9,7 @@ import { readyStack, removeStack, stackOutputs, update } from "../../tools/cli/p
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
+import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { container, hostInventory } from "./host";
 import { probe } from "./probe";
@@ -157,6 +158,25 @@ describe("a program", () => {
       await kubectl.text(["delete", "pod", "service", "--namespace", team.namespace, "--grace-period=0", "--force"]);
     },
     5 * minutes,
+  );
+});
+
+describe("the factory under attack", () => {
+  test(
+    "refuses every attack, passes every control, and is left as it was",
+    async () => {
+      const attacked = await factory("attack", "--json");
+      expect(notAsItMust(attacked.stdout)).toEqual([]);
+      expect(attacked.code).toBe(0);
+      const left = await kubectl.text([
+        "get",
+        "namespaces,pods,pipelineruns,taskruns",
+        "--all-namespaces",
+        "--output=name",
+      ]);
+      expect(left.split("\n").filter((name) => name.includes("attack-"))).toEqual([]);
+    },
+    40 * minutes,
   );
 });
 

@@ -23,7 +23,10 @@ export const teamArgs = (changes: Partial<TeamPipelineArgs> = {}): TeamPipelineA
   images: {
     "stage-git": `images.test/stage-git@${someDigest}`,
     "stage-go": `images.test/stage-go@${someDigest}`,
+    "stage-node": `images.test/stage-node@${someDigest}`,
+    "stage-python": `images.test/stage-python@${someDigest}`,
     "stage-publish": `images.test/stage-publish@${someDigest}`,
+    "stage-scan": `images.test/stage-scan@${someDigest}`,
   },
   language: go({ goProxy: "https://modules.test", goSumDb: "sums.test", goNoSumDb: "example.com/*" }),
   registry: { repository: "images.test:5000/team-a", caConfigMap: "registry-ca", credentialsSecret: "publisher" },

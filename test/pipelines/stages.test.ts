@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { teamModel } from "../../pipelines";
 import type { Stage } from "../../pipelines/model";
@@ -291,75 +291,5 @@ describe("the Go stages", () => {
     });
     const { results } = ingested(source);
     expect(built(source, results["digest"]).status).not.toBe(0);
-  });
-});
-
-describe("publish", () => {
-  const fakeCrane = `#!/bin/sh
-case $1 in
-  push) cp -r "$2" "$FAKE_REGISTRY" && printf '%s' "$3" >"$FAKE_REGISTRY/reference" ;;
-  digest) printf 'sha256:%s' "$(jq -r '.manifests[0].digest' "$FAKE_REGISTRY/index.json" | cut -d : -f 2)" ;;
-esac
-`;
-  const publish = stageNamed("publish");
-  const readJson = (file: string): unknown => JSON.parse(readFileSync(file, "utf8"));
-
-  const published = (registry: string) => {
-    const bin = join(machine.root, "bin");
-    mkdirSync(bin, { recursive: true });
-    writeFileSync(join(bin, "crane"), fakeCrane);
-    chmodSync(join(bin, "crane"), 0o755);
-    const { results: output } = machine.run(
-      stage("write", {
-        writes: "output",
-        script: 'echo program >"$WORKSPACE_OUTPUT/tree/app" && chmod 755 "$WORKSPACE_OUTPUT/tree/app"',
-      }),
-      {},
-    );
-    const run = machine.run(
-      publish,
-      {
-        name: "one",
-        url: "https://forge.test/one.git",
-        commit: "a".repeat(40),
-        timestamp: "1700000000",
-        platform: "linux/arm64",
-        ...Machine.digests({ output: output["digest"] }),
-      },
-      { PATH: `${bin}:${process.env["PATH"] ?? ""}`, FAKE_REGISTRY: registry },
-    );
-    return { run, output: output["digest"] ?? "" };
-  };
-
-  test("pushes an image by digest whose layer is the output, the same each time", () => {
-    const registry = join(machine.root, "registry");
-    const { run, output } = published(registry);
-    expect([run.status, run.output]).toEqual([0, ""]);
-    const digest = run.results["IMAGE_DIGEST"] ?? "";
-    expect(run.results["IMAGE_URL"]).toBe("images.test:5000/team-a/one");
-    expect(readFileSync(join(registry, "reference"), "utf8")).toBe(`images.test:5000/team-a/one@${digest}`);
-
-    const blob = (name: string): string => join(registry, "blobs", name.replace(":", "/"));
-    const manifest = readJson(blob(digest)) as { config: { digest: string }; layers: { digest: string }[] };
-    expect(readJson(blob(manifest.config.digest))).toEqual({
-      architecture: "arm64",
-      os: "linux",
-      created: "2023-11-14T22:13:20Z",
-      config: {
-        Entrypoint: ["/app"],
-        User: "65532:65532",
-        WorkingDir: "/",
-        Labels: {
-          "org.opencontainers.image.created": "2023-11-14T22:13:20Z",
-          "org.opencontainers.image.revision": "a".repeat(40),
-          "org.opencontainers.image.source": "https://forge.test/one.git",
-        },
-      },
-      history: [{ created: "2023-11-14T22:13:20Z", created_by: "secure-software-factory" }],
-      rootfs: { type: "layers", diff_ids: [output] },
-    });
-    const files = execFileSync("tar", ["-tzvf", blob(manifest.layers[0]?.digest ?? "")], { encoding: "utf8" });
-    expect(files).toMatch(/-rwxr-xr-x 0\/0 +8 1970-01-01 [0-9:]+ \.\/app\n$/);
-    expect(published(join(machine.root, "second")).run.results).toEqual(run.results);
   });
 });

@@ -25,7 +25,7 @@ const taskOf = (name: string) => {
 };
 
 describe("the Go pipeline of a team", () => {
-  test("has the stages of the reference, and only build in the jail", () => {
+  test("has the stages of the reference, and only build and scan in the jail", () => {
     expect(generated.stages).toEqual([
       {
         name: "ingest-source",
@@ -33,6 +33,8 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-source",
         jailed: false,
         network: "forge",
+        reads: [],
+        writes: "source",
       },
       {
         name: "ingest-dependencies",
@@ -40,9 +42,35 @@ describe("the Go pipeline of a team", () => {
         serviceAccount: "ingest-dependencies",
         jailed: false,
         network: "dependencies",
+        reads: ["source"],
+        writes: "dependencies",
       },
-      { name: "build", task: "go-build", serviceAccount: "build", jailed: true, network: "none" },
-      { name: "publish", task: "go-publish", serviceAccount: "publish", jailed: false, network: "registry" },
+      {
+        name: "build",
+        task: "go-build",
+        serviceAccount: "build",
+        jailed: true,
+        network: "none",
+        reads: ["source", "dependencies"],
+        writes: "output",
+      },
+      {
+        name: "scan",
+        task: "go-scan",
+        serviceAccount: "scan",
+        jailed: true,
+        network: "none",
+        reads: ["source", "dependencies", "output"],
+        writes: "sbom",
+      },
+      {
+        name: "publish",
+        task: "go-publish",
+        serviceAccount: "publish",
+        jailed: false,
+        network: "registry",
+        reads: ["output", "sbom"],
+      },
     ]);
   });
 
@@ -71,7 +99,12 @@ describe("the Go pipeline of a team", () => {
       "go-build source ro",
       "go-build dependencies ro",
       "go-build output rw",
+      "go-scan source ro",
+      "go-scan dependencies ro",
+      "go-scan output ro",
+      "go-scan sbom rw",
       "go-publish output ro",
+      "go-publish sbom ro",
     ]);
   });
 
@@ -85,7 +118,11 @@ describe("the Go pipeline of a team", () => {
       "ingest-dependencies source-digest $(tasks.ingest-source.results.digest)",
       "build source-digest $(tasks.ingest-source.results.digest)",
       "build dependencies-digest $(tasks.ingest-dependencies.results.digest)",
+      "scan source-digest $(tasks.ingest-source.results.digest)",
+      "scan dependencies-digest $(tasks.ingest-dependencies.results.digest)",
+      "scan output-digest $(tasks.build.results.digest)",
       "publish output-digest $(tasks.build.results.digest)",
+      "publish sbom-digest $(tasks.scan.results.digest)",
     ]);
   });
 
@@ -130,6 +167,7 @@ describe("the Go pipeline of a team", () => {
       ["go-ingest-source", ["scratch", "certificates", "registry-ca"]],
       ["go-ingest-dependencies", ["scratch", "certificates"]],
       ["go-build", ["scratch"]],
+      ["go-scan", ["scratch"]],
       ["go-publish", ["scratch", "publisher", "registry-ca"]],
     ]);
   });
@@ -158,7 +196,7 @@ describe("the Go pipeline of a team", () => {
 
   test("takes the team's module proxy into the signed definition, where stage build cannot see it", () => {
     const proxies = generated.tasks.map(({ spec }) => spec.steps[0]?.env.find(({ name }) => name === "GOPROXY")?.value);
-    expect(proxies).toEqual([undefined, "https://modules.test", undefined, undefined]);
+    expect(proxies).toEqual([undefined, "https://modules.test", undefined, undefined, undefined]);
     const plain = unsignedTeamPipeline(teamArgs({ language: go() }));
     expect(JSON.stringify(plain.tasks)).not.toContain('"GOPROXY"');
     expect(taskOf("go-build").spec.steps[0]?.script).toContain('GOPROXY="file://$WORKSPACE_DEPENDENCIES/tree"');
@@ -168,6 +206,7 @@ describe("the Go pipeline of a team", () => {
     const images = {
       "stage-git": "images.test/stage-git:1",
       "stage-publish": `images.test/stage-publish@${someDigest}`,
+      "stage-scan": `images.test/stage-scan@${someDigest}`,
     };
     expect(problemsOf(() => generate({ images }))).toEqual([
       "SSF-PIPELINE-008 stages.ingest-source.image",
@@ -222,6 +261,8 @@ describe("a run", () => {
       { name: "directory", value: "." },
       { name: "package", value: "./cmd/x" },
       { name: "name", value: "two" },
+      { name: "trigger", value: "manual" },
+      { name: "event", value: "none" },
     ]);
     expect(run.metadata).toEqual({
       generateName: "go-",
@@ -249,6 +290,7 @@ describe("a run", () => {
       ["ingest-source", "ingest-source", "networked", false],
       ["ingest-dependencies", "ingest-dependencies", "networked", false],
       ["build", "build", "jailed", false],
+      ["scan", "scan", "jailed", false],
       ["publish", "publish", "networked", false],
     ]);
     expect(generated.runTemplate.spec.taskRunTemplate.podTemplate.runtimeClassName).toBe("jailed");
@@ -272,8 +314,8 @@ describe("a run", () => {
       generate({ storage }).runTemplate.spec.workspaces.map(
         ({ name, volumeClaimTemplate }) => `${name} ${volumeClaimTemplate.spec.resources.requests.storage}`,
       );
-    expect(sizes()).toEqual(["source 1Gi", "dependencies 4Gi", "output 1Gi"]);
-    expect(sizes({ dependencies: "20Gi" })).toEqual(["source 1Gi", "dependencies 20Gi", "output 1Gi"]);
+    expect(sizes()).toEqual(["source 1Gi", "dependencies 4Gi", "output 1Gi", "sbom 64Mi"]);
+    expect(sizes({ dependencies: "20Gi" })).toEqual(["source 1Gi", "dependencies 20Gi", "output 1Gi", "sbom 64Mi"]);
   });
 
   test.each([
@@ -373,6 +415,7 @@ describe("a new language", () => {
       "copy-ingest-source networked",
       "copy-ingest-dependencies networked",
       "copy-compile jailed",
+      "copy-scan jailed",
       "copy-publish networked",
     ]);
     expect(runParams(runTemplate).map(({ name }) => name)).toEqual([
@@ -381,6 +424,8 @@ describe("a new language", () => {
       "directory",
       "target",
       "name",
+      "trigger",
+      "event",
     ]);
   });
 
@@ -406,10 +451,13 @@ test("the model of a team can be read without making anything", () => {
   expect(teamModel(teamArgs()).results.map(({ name }) => name)).toEqual([
     "IMAGE_URL",
     "IMAGE_DIGEST",
+    "SBOM_IMAGE_URL",
+    "SBOM_IMAGE_DIGEST",
     "CHAINS-GIT_URL",
     "CHAINS-GIT_COMMIT",
     "source-digest",
     "dependencies-digest",
+    "packages",
     "output-digest",
     "build-environment",
   ]);

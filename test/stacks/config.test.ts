@@ -17,6 +17,7 @@ const problemsOf = (raw: Record<string, string>): string[] => {
 };
 
 const team = { kind: "team", team: "team-a" };
+const trigger = { ...team, triggerRepository: "https://git.test/pay.git" };
 
 describe("a stack's settings", () => {
   test("defaults fill what is left out", () => {
@@ -114,6 +115,85 @@ describe("a stack's settings", () => {
       "SSF-CONFIG-004 config registries",
       { ...team, registries: "proxy.test" },
     ],
+    [
+      "a language that nobody builds",
+      { ...team, languages: "go,cobol" },
+      "SSF-CONFIG-004 config languages",
+      { ...team, languages: "pip,go" },
+    ],
+    [
+      "a language twice",
+      { ...team, languages: "go,go" },
+      "SSF-CONFIG-004 config languages",
+      { ...team, languages: "go" },
+    ],
+    [
+      "a registry with a password",
+      { ...team, npmRegistry: "https://user:word@npm.test/" },
+      "SSF-CONFIG-004 config npmRegistry",
+      { ...team, npmRegistry: "https://npm.test:8443/all/" },
+    ],
+    [
+      "a plain index",
+      { ...team, pipIndex: "http://pypi.test/simple" },
+      "SSF-CONFIG-004 config pipIndex",
+      { ...team, pipIndex: "https://pypi.test/simple" },
+    ],
+    [
+      "a repository that is no https address",
+      { ...team, triggerRepository: "git@git.test:pay.git" },
+      "SSF-CONFIG-004 config triggerRepository",
+      trigger,
+    ],
+    [
+      "a repository with a login",
+      { ...team, triggerRepository: "https://me:secret@git.test/pay.git" },
+      "SSF-CONFIG-004 config triggerRepository",
+      trigger,
+    ],
+    [
+      "a branch that leads elsewhere",
+      { ...trigger, triggerBranch: "main/../other" },
+      "SSF-CONFIG-004 config triggerBranch",
+      { ...trigger, triggerBranch: "release/1.x" },
+    ],
+    [
+      "parameters without values",
+      { ...trigger, triggerParams: "name" },
+      "SSF-CONFIG-004 config triggerParams",
+      { ...trigger, triggerParams: "name=pay,directory=services/pay" },
+    ],
+    [
+      "a schedule of four fields",
+      { ...trigger, schedule: "30 3 * *" },
+      "SSF-CONFIG-004 config schedule",
+      { ...trigger, schedule: "30 3 * * 1-5" },
+    ],
+    [
+      "a schedule of nothing",
+      { ...team, schedule: "@daily" },
+      "SSF-CONFIG-004 config schedule",
+      { ...trigger, schedule: "@daily" },
+    ],
+    [
+      "a denied package that is no package URL",
+      { ...team, deniedPackages: "event-stream" },
+      "SSF-CONFIG-004 config deniedPackages",
+      { ...team, deniedPackages: "pkg:npm/event-stream@3.3.6,pkg:npm/%40scope/*" },
+    ],
+    [
+      "denied licences with spaces",
+      { ...team, deniedLicenses: "MIT, GPL" },
+      "SSF-CONFIG-004 config deniedLicenses",
+      { ...team, deniedLicenses: "AGPL-*,SSPL-1.0" },
+    ],
+    ["a maybe", { ...team, reproduce: "maybe" }, "SSF-CONFIG-004 config reproduce", { ...team, reproduce: "true" }],
+    [
+      "an unknown artefact",
+      { ...team, artefact: "chart" },
+      "SSF-CONFIG-004 config artefact",
+      { ...team, artefact: "file" },
+    ],
   ])("%s is refused; its good twin is not", (_, bad, problem, good) => {
     expect(problemsOf(bad)).toEqual([problem]);
     expect(problemsOf(good)).toEqual([]);
@@ -152,7 +232,7 @@ describe("a stack's settings", () => {
   test("every example holds its own rule", () => {
     for (const key of configKeys()) {
       for (const kind of key.kinds) {
-        const required: Record<string, string> = kind === "team" ? { team: "team-a" } : {};
+        const required: Record<string, string> = kind === "team" ? trigger : {};
         expect(problemsOf({ ...required, kind, ...(key.name === "kind" ? {} : { [key.name]: key.example }) })).toEqual(
           [],
         );

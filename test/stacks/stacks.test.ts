@@ -5,12 +5,13 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
 import { NetworkPolicies } from "../../components/lib/network-policies";
-import { ed25519KeyPair } from "../../pipelines";
+import { ed25519KeyPair, type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { factoryStack, stageImages } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
 import { image, readToolchain, source } from "../../stacks/toolchain";
+import { images } from "../../tools/toolchain/images";
 import { inputAt, render, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
@@ -51,7 +52,11 @@ const factoryOutputs = {
   stageImages: {
     "stage-git": testImage("stage-git"),
     "stage-go": testImage("stage-go"),
+    "stage-node": testImage("stage-node"),
+    "stage-python": testImage("stage-python"),
     "stage-publish": testImage("stage-publish"),
+    "stage-trigger": testImage("stage-trigger"),
+    "stage-scan": testImage("stage-scan"),
   },
 };
 
@@ -147,6 +152,7 @@ describe("stack of kind factory", () => {
       "secure-software-factory:index:Registry",
       "secure-software-factory:index:Storage",
       "secure-software-factory:index:Tekton",
+      "secure-software-factory:index:Triggers",
     ]);
     expect(rendering.get("cluster")).toMatchObject({
       secrets: ["kubeconfig"],
@@ -191,15 +197,34 @@ describe("stack of kind team", () => {
     const run = () => render(() => teamStack(config), { extra: referenceTo(factoryOutputs) });
     const rendering = await run();
     const definitions = rendering.childrenOf("team").filter((child) => child.startsWith("tekton.dev/"));
+    const languages = ["go", "npm", "pip"];
     expect(definitions).toEqual([
-      "tekton.dev/v1:Pipeline team-pipeline-go",
-      "tekton.dev/v1:Task team-task-go-build",
-      "tekton.dev/v1:Task team-task-go-ingest-dependencies",
-      "tekton.dev/v1:Task team-task-go-ingest-source",
-      "tekton.dev/v1:Task team-task-go-publish",
+      ...languages.map((language) => `tekton.dev/v1:Pipeline team-pipeline-${language}`),
+      ...languages.flatMap((language) =>
+        ["build", "ingest-dependencies", "ingest-source", "publish", "scan"].map(
+          (stage) => `tekton.dev/v1:Task team-task-${language}-${stage}`,
+        ),
+      ),
       expect.stringMatching(/^tekton\.dev\/v1alpha1:VerificationPolicy /),
     ]);
     expect((await run()).resources).toEqual(rendering.resources);
+  });
+
+  test("makes pipelines for its own languages only, with its own registries, and each account once", async () => {
+    const settings = { languages: "pip,npm", npmRegistry: "https://npm.test/", pipIndex: "https://pypi.test/simple" };
+    const own = parseConfig({ kind: "team", team: "a", ...settings }) as TeamConfig;
+    const rendering = await render(() => teamStack(own), { extra: referenceTo(factoryOutputs) });
+    const children = rendering.childrenOf("team");
+    expect(children.filter((child) => child.startsWith("tekton.dev/v1:Pipeline "))).toEqual([
+      "tekton.dev/v1:Pipeline team-pipeline-npm",
+      "tekton.dev/v1:Pipeline team-pipeline-pip",
+    ]);
+    expect(children.filter((child) => child.includes("ServiceAccount ")).map((child) => child.split(" ")[1])).toEqual(
+      ["build", "ingest-dependencies", "ingest-source", "publish"].map((stage) => `team-account-${stage}`),
+    );
+    const task = (language: string) => JSON.stringify(rendering.get(`team-task-${language}-ingest-dependencies`));
+    expect(task("npm")).toContain('{"name":"NPM_REGISTRY","value":"https://npm.test/"}');
+    expect(task("pip")).toContain('{"name":"PIP_INDEX_URL","value":"https://pypi.test/simple"}');
   });
 
   test("gives its namespace and pipelines", async () => {
@@ -215,7 +240,9 @@ describe("stack of kind team", () => {
       namespace: "team-a",
       registryRepository: "registry.example:5000/team-a",
       pipelines: {
-        go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}] },
+        go: { stages: [{ name: "ingest-source", jailed: false }, {}, { name: "build", jailed: true }, {}, {}] },
+        npm: { params: expect.arrayContaining([expect.objectContaining({ name: "main", default: "." })]) as unknown },
+        pip: { params: expect.arrayContaining([expect.objectContaining({ name: "module" })]) as unknown },
       },
     });
   });
@@ -246,17 +273,76 @@ describe("stack of kind team", () => {
     });
   });
 
-  test("a company bundle that cannot be read is refused", async () => {
+  test("has no trigger unless one is configured, and then its address and its secret", async () => {
+    const outputsOf = async (settings: TeamConfig) => {
+      let outputs: pulumi.Inputs = {};
+      const rendering = await render(
+        async () => {
+          outputs = await teamStack(settings);
+        },
+        { extra: referenceTo(factoryOutputs) },
+      );
+      const made = rendering.resources.map(({ type }) => type);
+      const isMade = made.includes("secure-software-factory:index:TeamTrigger");
+      return { isMade, isSecret: await pulumi.isSecret(pulumi.output(outputs.trigger)), outputs };
+    };
+    expect(await outputsOf(config)).toMatchObject({ isMade: false, outputs: { trigger: undefined } });
+    const triggerRepository = "https://git.test/pay.git";
+    const triggered = await outputsOf({ ...config, triggerRepository, triggerParams: "name=pay" });
+    expect(triggered).toMatchObject({ isMade: true, isSecret: true });
+    const plain = await valueOf(pulumi.unsecret(pulumi.output(triggered.outputs)));
+    expect(parseOutputs("team", "team-a", plain).trigger).toEqual({
+      url: "https://webhook-a.ssf-triggers.svc.cluster.local:8443/",
+      repository: triggerRepository,
+      branch: "main",
+      secret: "password-of-trigger-forge-key",
+    });
+  });
+
+  test.each(["caBundleFile", "allowedSignersFile"])("a file %s that cannot be read is refused", async (key) => {
     await render(
       () =>
-        expect(teamStack({ ...config, caBundleFile: "/gone.pem" })).rejects.toThrow(
-          /SSF-CONFIG-005 config caBundleFile/,
+        expect(teamStack({ ...config, [key]: "/gone.pem" })).rejects.toThrow(
+          new RegExp(`SSF-CONFIG-005 config ${key}`),
         ),
       { extra: referenceTo(factoryOutputs) },
     );
   });
+
+  test("what the team asks of its supply chain is in the signed definitions", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "signers-"));
+    const file = join(directory, "allowed_signers");
+    writeFileSync(file, "# ours\nalice@example.com ssh-ed25519 AAAA\n");
+    try {
+      const strict = parseConfig({
+        kind: "team",
+        team: "a",
+        allowedSignersFile: file,
+        artefact: "file",
+        deniedLicenses: "AGPL-*,SSPL-1.0",
+        deniedPackages: "pkg:npm/one,pkg:npm/two@2",
+        reproduce: "true",
+      }) as TeamConfig;
+      const rendering = await render(() => teamStack(strict), { extra: referenceTo(factoryOutputs) });
+      const environment = rendering.resources
+        .filter(({ type }) => type === "kubernetes:tekton.dev/v1:Task")
+        .flatMap(({ inputs }) => (inputs as { spec: Task["spec"] }).spec.steps[0]?.env ?? []);
+      expect(environment).toEqual(
+        expect.arrayContaining([
+          { name: "ALLOWED_SIGNERS", value: "alice@example.com ssh-ed25519 AAAA" },
+          { name: "DENIED_LICENSES", value: '["AGPL-*","SSPL-1.0"]' },
+          { name: "DENIED_PACKAGES", value: '["pkg:npm/one","pkg:npm/two@2"]' },
+          { name: "WORKSPACE_REPRODUCED", value: "/workspace/reproduced" },
+        ]),
+      );
+      expect(JSON.stringify(rendering.resources)).toContain("application/vnd.secure-software-factory.files.v1");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
 });
 
 test("stage images are those of the lock file whose names say so", () => {
-  expect(Object.keys(stageImages(readToolchain()))).toEqual(["stage-git", "stage-go", "stage-publish"]);
+  const expected = Object.keys(images).filter((name) => name.startsWith("stage-"));
+  expect(Object.keys(stageImages(readToolchain())).sort()).toEqual(expected.sort());
 });

@@ -67,27 +67,6 @@ export const localSource = async (directory: string, commit?: string): Promise<L
   return { top, directory: inside, commit: id, hasUncommittedChanges: status.stdout.trim() !== "" };
 };
 
-/** Refuses a commit whose directory lacks the files that fix its dependencies. */
-export const requireLockFiles = async (
-  { top, directory, commit }: LocalSource,
-  files: readonly string[],
-): Promise<void> => {
-  const missing: Problem[] = [];
-  for (const file of files) {
-    const path = directory === "." ? file : `${directory}/${file}`;
-    if ((await git(top, ["cat-file", "-e", `${commit}:${path}`])).code === 0) continue;
-    missing.push({
-      code: "SSF-BUILD-003",
-      path,
-      given: `not in commit ${commit.slice(0, 12)}`,
-      rule: "The commit must hold the files that fix every dependency.",
-      fix: `Commit ${file} beside the program (go mod tidy writes both files), or give the directory of the module.`,
-    });
-  }
-  const [first, ...others] = missing;
-  if (first) throw new FactoryError(first, ...others);
-};
-
 /** The commit that an https repository's HEAD names. */
 export const remoteHead = async (url: string): Promise<string> => {
   const listed = await execute("git", ["ls-remote", "--exit-code", "--", url, "HEAD"], {

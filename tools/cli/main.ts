@@ -1,7 +1,9 @@
 import { Command, CommanderError, Option } from "commander";
 import { FactoryError } from "../../components/lib/errors";
 import { exitCode, type ExitCode, exitCodeOf } from "./outcome";
+import type { AttackOptions } from "./verbs/attack";
 import type { BuildOptions } from "./verbs/build";
+import type { GraphOptions } from "./verbs/graph";
 import type { VerifyOptions } from "./verbs/verify";
 import type { WorkspaceOptions } from "./workspace";
 
@@ -49,7 +51,9 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .argument("<source>", "a directory of a git repository, or the https address of one")
     .option("--commit <id>", "commit to build (default: HEAD)")
     .option("--directory <path>", "directory within a repository that is given by its address (default: .)")
-    .option("--package <path>", "main package, as a path from the directory (default: .)")
+    .option("--language <name>", "language of the program: go, npm or pip (default: that of its lock file)")
+    .option("--package <path>", "main package of a Go program, as a path from the directory (default: .)")
+    .option("--param <name=value>", "another parameter of the team's pipeline; may be repeated", several)
     .option("--name <name>", "last part of the image's name (default: the directory's)")
     .option("--team <name>", "team whose pipeline builds (default: the first)")
     .option("--timeout <minutes>", "minutes to wait for the end", minutes, "60")
@@ -63,6 +67,19 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .action(async (image: string, options: VerifyOptions) =>
       finish(await (await import("./verbs/verify.js")).verify(image, options)),
     );
+  verb("attack", "attack the factory in every known way; 0 only if each attack is refused and each control passes")
+    .argument("[name...]", "attacks, as --list shows them (default: all that take no minutes)")
+    .option("--list", "say what there is, and try nothing")
+    .option("--team <name>", "team whose namespace is attacked (default: the first)")
+    .action(async (names: string[], options: AttackOptions) =>
+      finish(await (await import("./verbs/attack.js")).attack(names, options)),
+    );
+  verb("graph", "draw a team's pipeline: stages, workspaces, who writes, who reads, who is jailed")
+    .option("--team <name>", "team whose pipeline is drawn (default: the first)")
+    .option("--pipeline <name>", "one of its pipelines (default: the first)")
+    .addOption(new Option("--format <name>", "svg or mermaid").choices(["svg", "mermaid"]).default("svg"))
+    .option("--output <file>", "file to write (default: standard output)")
+    .action(async (options: GraphOptions) => finish(await (await import("./verbs/graph.js")).graph(options)));
   verb("status", "say what is up").action(async (options: Common) =>
     finish(await (await import("./verbs/status.js")).status(options)),
   );

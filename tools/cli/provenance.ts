@@ -27,6 +27,8 @@ export interface Expectations {
   signature: SignaturePolicy;
   /** The image's name without tag or digest, and its digest as `sha256:<hex>`. */
   image: { name: string; digest: string };
+  /** Bills of materials that are attached to the image in the registry, by the digest of their manifests. */
+  sboms: { digest: string; packages: number }[];
   builderId: string;
   /** Namespace of the team. */
   namespace: string;
@@ -76,7 +78,10 @@ const statementSchema = z.object({
       externalParameters: z.object({ runSpec: runSpecSchema }),
       resolvedDependencies: z.array(descriptor).default([]),
     }),
-    runDetails: z.object({ builder: z.object({ id: z.string() }) }),
+    runDetails: z.object({
+      builder: z.object({ id: z.string() }),
+      byproducts: z.array(z.object({ name: z.string().default(""), content: z.string().default("") })).default([]),
+    }),
   }),
 });
 
@@ -99,6 +104,8 @@ const titles = {
   images: ["SSF-PROVENANCE-008", "every step in an image of the factory"],
   run: ["SSF-PROVENANCE-009", "the run changed no stage"],
   jail: ["SSF-PROVENANCE-010", "build stage jailed"],
+  sbom: ["SSF-PROVENANCE-011", "bill of materials attached and attested"],
+  reproduced: ["SSF-PROVENANCE-012", "built twice with the same result"],
 } as const;
 
 type CheckName = keyof typeof titles;
@@ -269,6 +276,38 @@ const jailFault = (
   return faults.length === 0 ? undefined : faults.join("; ");
 };
 
+const attestedSboms = ({ subject }: Statement, { image, sboms }: Expectations) =>
+  sboms.filter(({ digest }) => subject.some((one) => one.name === image.name && one.digest.sha256 === hex(digest)));
+
+const sbomFault = (statement: Statement, expected: Expectations): string | undefined => {
+  if (expected.sboms.length === 0) return "no bill of materials is attached to the image";
+  const { length } = attestedSboms(statement, expected);
+  if (length === 1) return undefined;
+  const attached = quoted(expected.sboms.map(({ digest }) => digest));
+  return `the statement speaks about ${length === 0 ? "none" : length} of the attached ones: ${attached}`;
+};
+
+/** A result of the run, as Chains records it: JSON in base64. */
+const runResult = ({ predicate }: Statement, name: string): unknown => {
+  const found = predicate.runDetails.byproducts.filter(
+    (byproduct) => byproduct.name.startsWith("pipelineRunResults/") && byproduct.name.endsWith(`/${name}`),
+  );
+  if (found.length !== 1) return undefined;
+  try {
+    return JSON.parse(Buffer.from(found[0]?.content ?? "", "base64").toString());
+  } catch {
+    return undefined;
+  }
+};
+
+const reproducedFault = (statement: Statement): string | undefined => {
+  const digests = ["output-digest", "reproduced-digest"].map((name) => runResult(statement, name));
+  const [first, second] = digests;
+  return typeof first === "string" && first === second
+    ? undefined
+    : `the two builds made ${digests.map((digest) => (typeof digest === "string" ? digest : "nothing")).join(" and ")}`;
+};
+
 /**
  * Checks one signed statement against what the factory and the team say. Pure: all that counts is in the arguments.
  * A statement that is not signed by the factory is not read any further.
@@ -313,6 +352,16 @@ export const checkProvenance = (envelope: Envelope, expected: Expectations): Che
       jailFault(statement, pipeline, expected),
       jail === null ? "by network policies alone: this factory has no runtime class for it" : `runtime class ${jail}`,
     ),
+    check(
+      "sbom",
+      sbomFault(statement, expected),
+      attestedSboms(statement, expected)
+        .map(({ digest, packages }) => `${packages} packages, ${digest}`)
+        .join(),
+    ),
+    ...(pipeline?.stages.some(({ name }) => name === "reproduce") === true
+      ? [check("reproduced", reproducedFault(statement), String(runResult(statement, "output-digest")))]
+      : []),
   ];
 };
 

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Agent, request } from "node:https";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
+import { sbomMediaType } from "../../pipelines";
 
 /** An image by digest: repository as in `host:port/path`, digest as in `sha256:<hex>`. */
 export interface ImageReference {
@@ -142,4 +143,57 @@ export const fetchEnvelopes = async (registry: Registry, image: ImageReference):
   const { layers } = attestationManifest.parse(JSON.parse(manifest.toString()));
   const envelopes = layers.filter(({ mediaType }) => mediaType === envelopeMediaType);
   return Promise.all(envelopes.map(({ digest }) => registry.blob(image.path, digest)));
+};
+
+/** What is attached to an image may be anything; what is no JSON is nothing. */
+const parseJson = (content: Buffer | undefined): unknown => {
+  try {
+    return JSON.parse(content?.toString() ?? "null");
+  } catch {
+    return undefined;
+  }
+};
+
+const referrersIndex = z.object({
+  manifests: z.array(z.object({ digest: z.string(), artifactType: z.string().optional() })),
+});
+
+const sbomManifest = z.object({
+  artifactType: z.literal(sbomMediaType),
+  subject: z.object({ digest: z.string() }),
+  layers: z.array(z.object({ mediaType: z.literal(sbomMediaType), digest: z.string() })).length(1),
+});
+
+const sbomDocument = z.object({ bomFormat: z.literal("CycloneDX"), components: z.array(z.unknown()) });
+
+/** A bill of materials that is attached to an image. */
+export interface AttachedSbom {
+  /** Digest of its manifest. */
+  digest: string;
+  /** Number of packages that it lists. */
+  packages: number;
+}
+
+const attachedSbom = async (
+  registry: Registry,
+  image: ImageReference,
+  digest: string,
+): Promise<AttachedSbom | undefined> => {
+  const manifest = sbomManifest.safeParse(parseJson(await registry.manifest(image.path, digest))).data;
+  if (manifest?.subject.digest !== image.digest) return undefined;
+  const [layer] = manifest.layers;
+  const parsed = sbomDocument.safeParse(parseJson(await registry.blob(image.path, layer?.digest ?? ""))).data;
+  return parsed === undefined ? undefined : { digest, packages: parsed.components.length };
+};
+
+/**
+ * The bills of materials that are attached to an image: manifests that name it as their subject, from the tag in which the
+ * OCI distribution specification keeps them for a registry without an interface for referrers.
+ */
+export const fetchSboms = async (registry: Registry, image: ImageReference): Promise<AttachedSbom[]> => {
+  const index = await registry.manifest(image.path, image.digest.replace(":", "-"));
+  const { manifests = [] } = referrersIndex.safeParse(parseJson(index)).data ?? {};
+  const referrers = manifests.filter(({ artifactType }) => artifactType === sbomMediaType);
+  const found = await Promise.all(referrers.map(({ digest }) => attachedSbom(registry, image, digest)));
+  return found.filter((sbom) => sbom !== undefined);
 };

@@ -1,5 +1,6 @@
 import type { RootfsSpec } from "./debian";
 import type { ImageConfig } from "./oci";
+import { runtimeOf } from "./runtime";
 
 /** An image: a root file system or nothing, and one layer of our own on it. */
 export interface ImageSpec {
@@ -20,12 +21,28 @@ export const nonRoot = 65532;
 const certificates = "ca-certificates";
 const network = ["conntrack", "iptables", "kmod", "nftables"];
 
+/** Byte code that does not depend on the files' times, which an image's layer does not keep. */
+const compileStandardLibrary =
+  "PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash " +
+  "-s /opt/runtime -p / /opt/runtime/usr/lib/python3.11";
+
 /** The root file systems that images and nodes share. */
 export const rootfs: Record<string, RootfsSpec> = {
   shell: { packages: [certificates] },
-  git: { packages: [certificates, "git", "tini"] },
+  git: {
+    packages: [certificates, "git", "openssh-client", "tini"],
+    // ssh-keygen refuses to run for a user without a name.
+    customize: [`echo 'stage:x:${nonRoot}:${nonRoot}::/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"`],
+  },
   forge: { packages: [certificates, "git", "lighttpd", "lighttpd-mod-openssl"] },
   publish: { packages: [certificates, "jq"] },
+  "node-build": { packages: [certificates, "npm"], customize: [runtimeOf(["nodejs"])] },
+  "python-build": {
+    packages: [certificates, "python3-pip", "libstdc++6"],
+    // Wheels take the C++ library from the system.
+    customize: [runtimeOf(["python3-minimal", "libpython3.11-stdlib", "libstdc++6"], compileStandardLibrary)],
+  },
+  scan: { packages: ["jq", "unzip"] },
   "kube-proxy": { packages: network },
   cilium: { packages: [certificates, ...network, "clang-19", "ipset", "iproute2", "mount"] },
   node: {
@@ -116,6 +133,12 @@ export const images: Record<string, ImageSpec> = {
     tektonImages.map((program) => [`tekton-${program}`, programImage("tekton", program, `/ko-app/${program}`)]),
   ),
   "tekton-resolvers": { ...programImage("tekton", "resolvers", "/ko-app/resolvers"), rootfs: "git" },
+  ...Object.fromEntries(
+    ["controller", "webhook", "eventlistenersink"].map((program) => [
+      `triggers-${program}`,
+      programImage("triggers", program, `/ko-app/${program}`),
+    ]),
+  ),
   "chains-controller": programImage("chains", "controller", "/ko-app/controller"),
   ...Object.fromEntries(
     ["controller", "webhook", "cainjector"].map((program) => [
@@ -133,6 +156,14 @@ export const images: Record<string, ImageSpec> = {
     files: { "/usr/local/go": "go-release" },
     config: { User: user, Env: ["PATH=/usr/local/go/bin:/usr/bin:/bin", "GOTOOLCHAIN=local"] },
   },
+  "stage-node": { rootfs: "node-build", files: {}, config: { User: user } },
+  "stage-python": { rootfs: "python-build", files: {}, config: { User: user } },
+  "stage-scan": { rootfs: "scan", files: { "/usr/bin/syft": "syft/bin/syft" }, config: { User: user } },
   "stage-publish": { rootfs: "publish", files: { "/usr/bin/crane": "crane/bin/crane" }, config: { User: user } },
+  "stage-trigger": {
+    rootfs: "git",
+    files: { "/usr/bin/team-webhook": "triggers/bin/team-webhook" },
+    config: { Entrypoint: ["/usr/bin/team-webhook"], User: user },
+  },
   forge: { rootfs: "forge", files: {}, config: { User: user } },
 };

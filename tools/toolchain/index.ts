@@ -216,6 +216,8 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
     "cosign",
     "gatekeeper",
     "crane",
+    "distribution",
+    "syft",
     "kube-bench",
     "runc",
   ];

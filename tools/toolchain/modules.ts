@@ -158,6 +158,17 @@ export const modules: Record<string, ModuleSpec> = {
     },
     share: ["config"],
   },
+  triggers: {
+    upstream: "github.com/tektoncd/triggers",
+    programs: {
+      controller: "cmd/controller",
+      webhook: "cmd/webhook",
+      eventlistenersink: "cmd/eventlistenersink",
+      // The wrapper's own main: what stands between a forge and an event listener.
+      "team-webhook": "",
+    },
+    share: ["config"],
+  },
   chains: {
     upstream: "github.com/tektoncd/chains",
     programs: { controller: "cmd/controller" },
@@ -179,6 +190,11 @@ export const modules: Record<string, ModuleSpec> = {
     stamps: { "github.com/distribution/distribution/v3/version.version": "${version}" },
   },
   crane: { upstream: "github.com/google/go-containerregistry", programs: { crane: "cmd/crane" } },
+  syft: {
+    upstream: "github.com/anchore/syft",
+    programs: { syft: "cmd/syft" },
+    stamps: { "main.version": "${version}" },
+  },
   cosign: { upstream: "github.com/sigstore/cosign/v3", programs: { cosign: "cmd/cosign" } },
   gatekeeper: { upstream: "github.com/open-policy-agent/gatekeeper/v3", programs: { gator: "cmd/gator" } },
   "kube-bench": {

@@ -29,6 +29,7 @@ const stages = [
   { name: "ingest-source", jailed: false, image: "1" },
   { name: "ingest-dependencies", jailed: false, image: "2" },
   { name: "build", jailed: true, image: "2" },
+  { name: "scan", jailed: true, image: "3" },
   { name: "publish", jailed: false, image: "3" },
 ];
 
@@ -70,10 +71,20 @@ export const pipeline: ExpectedPipeline = {
 const uid = "0b0e5f1e-4f4c-4a6e-9c0d-2f6f3a1f7f10";
 const definition = (kind: string, name: string) => `/apis/tekton.dev/v1/namespaces/team-a/${kind}/${name}@${uid}`;
 
+/** A result of the run as Chains records it. */
+export const byproduct = (name: string, value: string) => ({
+  name: `pipelineRunResults/go-abcde/${name}`,
+  content: Buffer.from(JSON.stringify(value)).toString("base64"),
+  mediaType: "application/json",
+});
+
 /** A statement as Chains 0.28 writes it for a run of that pipeline. */
 export const statement = () => ({
   _type: "https://in-toto.io/Statement/v1",
-  subject: [{ name: imageName, digest: { sha256: digest("f") } }],
+  subject: [
+    { name: imageName, digest: { sha256: digest("f") } },
+    { name: imageName, digest: { sha256: digest("e") } },
+  ],
   predicateType: "https://slsa.dev/provenance/v1",
   predicate: {
     buildDefinition: {
@@ -108,7 +119,10 @@ export const statement = () => ({
         { name: "inputs/result", uri: `git+${repository}`, digest: { sha1: commit } },
       ] as { name?: string; uri: string; digest: Record<string, string> }[],
     },
-    runDetails: { builder: { id: "https://secure-software-factory.dev/builder/v1" } },
+    runDetails: {
+      builder: { id: "https://secure-software-factory.dev/builder/v1" },
+      byproducts: ["output-digest", "reproduced-digest"].map((name) => byproduct(name, `sha256:${digest("d")}`)),
+    },
   },
 });
 
@@ -116,6 +130,7 @@ export const statement = () => ({
 export const expectations = (publicKeyPem: string): Expectations => ({
   signature: { publicKeyPem, logEntries: 0 },
   image: { name: imageName, digest: `sha256:${digest("f")}` },
+  sboms: [{ digest: `sha256:${digest("e")}`, packages: 3 }],
   builderId: "https://secure-software-factory.dev/builder/v1",
   namespace: "team-a",
   pipelines: [pipeline],

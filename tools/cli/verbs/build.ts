@@ -5,17 +5,10 @@ import { FactoryError } from "../../../components/lib/errors";
 import { describeHost, hostOf } from "../../../components/lib/hosts";
 import { pipelineRun, type PipelineRun as RunTemplate } from "../../../pipelines";
 import type { StackOutputs } from "../../../stacks/outputs";
-import {
-  fullCommit,
-  imageName,
-  type LocalSource,
-  localSource,
-  pushToForge,
-  remoteHead,
-  requireLockFiles,
-} from "../forge";
+import { fullCommit, imageName, type LocalSource, localSource, pushToForge, remoteHead } from "../forge";
 import { describeTraffic, readTraffic } from "../flows";
 import { type Kubectl, openKubectl } from "../kubectl";
+import { chooseLanguage, committedFiles, parseParams, remoteFiles, requireLockFiles } from "../languages";
 import { DidNotHold, exitCode, type ExitCode } from "../outcome";
 import { readTeam } from "../outputs";
 import { type Display, displayFor, duration } from "../steps";
@@ -26,7 +19,9 @@ import { openWorkspace, type WorkspaceOptions } from "../workspace";
 export interface BuildOptions extends WorkspaceOptions {
   json: boolean;
   commit?: string;
+  language?: string;
   package?: string;
+  param?: string[];
   name?: string;
   team?: string;
   directory?: string;
@@ -43,9 +38,6 @@ interface Request {
 }
 
 type Team = StackOutputs["team"];
-
-/** Files that fix the dependencies of a program, by the name of the pipeline for its language. */
-const lockFiles: Record<string, string[]> = { go: ["go.mod", "go.sum"] };
 
 const isUrl = (source: string): boolean => source.includes("://");
 
@@ -77,12 +69,26 @@ const fromDirectory = async (source: string, options: BuildOptions, display: Dis
       fix: "Correct the path.",
     });
   const local = await localSource(directory, options.commit);
-  await requireLockFiles(local, lockFiles.go ?? []);
   if (local.hasUncommittedChanges && options.commit === undefined)
     display.write(
       `warning: ${source} has uncommitted changes; commit ${local.commit.slice(0, 12)} is built without them`,
     );
   return local;
+};
+
+/** The name of the pipeline that builds; a repository elsewhere is looked into only to find out the language. */
+const pipelineFor = async (
+  asked: Request | LocalSource,
+  { language }: BuildOptions,
+  { pipelines }: Team,
+): Promise<string> => {
+  const offered = Object.keys(pipelines);
+  if (!("top" in asked) && language !== undefined) return chooseLanguage([], language, offered);
+  const place = "top" in asked ? { ...asked, repository: asked.top } : asked;
+  const files = "top" in asked ? await committedFiles(place) : await remoteFiles(place);
+  const chosen = chooseLanguage(files, language, offered);
+  requireLockFiles(chosen, files, place);
+  return chosen;
 };
 
 const serve = async (local: LocalSource, { forge }: Team, kubectl: Kubectl, name?: string): Promise<Request> => {
@@ -255,17 +261,19 @@ export const requireForge = (
 export const build = async (source: string, options: BuildOptions): Promise<ExitCode> => {
   const started = Date.now();
   const display = displayFor(options.json);
+  const params = parseParams(options.param ?? []);
   const asked = isUrl(source) ? await fromUrl(source, options) : await fromDirectory(source, options, display);
   const team = await readTeam(openWorkspace(options), options.team);
-  const [pipeline] = Object.values(team.pipelines);
-  if (pipeline === undefined) throw new Error("a team's stack has a pipeline");
   if (!("top" in asked)) requireForge(asked.repository, team);
+  const pipeline = team.pipelines[await pipelineFor(asked, options, team)];
+  if (pipeline === undefined) throw new Error("the pipeline is one that the team has");
   const kubectl = openKubectl(team.kubeconfig);
   const request = "top" in asked ? await serve(asked, team, kubectl, options.name) : asked;
   const chosen = packagePath(options.package);
   const run = pipelineRun(pipeline.runTemplate as unknown as RunTemplate, {
-    ...request,
+    ...params,
     ...(chosen === undefined ? {} : { package: chosen }),
+    ...request,
   });
   const created = pipelineRunSchema.parse(await kubectl.json(["create", "--filename=-"], JSON.stringify(run)));
   const { name } = created.metadata;

@@ -4,7 +4,7 @@ import { openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs } from "../outputs";
 import { allHeld, bestOf, type Check, checkProvenance, unsignedImage } from "../provenance";
-import { fetchEnvelopes, type ImageReference, openRegistry, parseImage } from "../registry";
+import { fetchEnvelopes, fetchSboms, type ImageReference, openRegistry, parseImage } from "../registry";
 import { parseEnvelope } from "../signature";
 import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
@@ -44,11 +44,13 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
     const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
     const envelopes = (await fetchEnvelopes(client, image)).map(parseEnvelope).filter((one) => one !== undefined);
     if (envelopes.length === 0) return [unsignedImage()];
+    const sboms = await fetchSboms(client, image);
     return bestOf(
       envelopes.map((envelope) =>
         checkProvenance(envelope, {
           signature: { publicKeyPem: team.provenance.publicKeyPem, logEntries: 0 },
           image: { name: `${image.host}/${image.path}`, digest: image.digest },
+          sboms,
           builderId: team.provenance.builderId,
           namespace: team.namespace,
           pipelines: Object.values(team.pipelines),

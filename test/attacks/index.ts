@@ -1,0 +1,35 @@
+import { cachePoisoning } from "./cache-poisoning";
+import { connections } from "./connections";
+import { definitionsChanged } from "./definitions-changed";
+import { definitionsEdited } from "./definitions-edited";
+import { forgedMarks } from "./forged-marks";
+import { inlineSpecs } from "./inline-specs";
+import { jail } from "./jail";
+import { maliciousBuild } from "./malicious-build";
+import { params } from "./params";
+import { podTemplates } from "./pod-templates";
+import { pods } from "./pods";
+import { references } from "./references";
+import { results } from "./results";
+import { rights } from "./rights";
+import type { FactoryAttack } from "./support";
+import { workspaces } from "./workspaces";
+
+/** Every attack, in the order in which they run: what takes a moment first. */
+export const attacks: readonly FactoryAttack[] = [
+  inlineSpecs,
+  references,
+  podTemplates,
+  pods,
+  params,
+  rights,
+  definitionsChanged,
+  connections,
+  definitionsEdited,
+  workspaces,
+  results,
+  jail,
+  forgedMarks,
+  maliciousBuild,
+  cachePoisoning,
+];

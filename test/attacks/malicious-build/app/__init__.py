@@ -1,0 +1,5 @@
+"""A program that does nothing wrong once it is built."""
+
+
+def main():
+    print("hello")
