@@ -2,9 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
-import { kubernetesEgress } from "./lib/egress";
 import { configHash } from "./lib/hash";
-import { hostOf } from "./lib/hosts";
 import { selectorLabels, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { requireDnsLabel } from "./lib/names";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
@@ -13,6 +11,7 @@ import { MAXIMUM_TEAM_NAME, OWN_CLUSTER_CIDRS, teamNamespace } from "./team";
 import {
   LISTENER_PORT,
   LISTENER_ROLES,
+  nameService,
   TRIGGER_PARTS,
   TRIGGERS_NAMESPACE,
   WEBHOOK_CERTIFICATE,
@@ -286,6 +285,15 @@ const listenerRights = (name: string, team: string, opts: pulumi.CustomResourceO
   ];
 };
 
+/** Where the repository is: at the factory's own forge, or outside the cluster. */
+const forgeOf = (repository: string) => {
+  const { hostname, port } = new URL(repository);
+  const to = hostname.endsWith(".ssf-forge.svc.cluster.local")
+    ? { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ssf-forge" } } }
+    : { ipBlock: { cidr: "0.0.0.0/0", except: OWN_CLUSTER_CIDRS } };
+  return { to: [to], ports: [{ port: port === "" ? 443 : Number(port), protocol: "TCP" }] };
+};
+
 /** A job that looks up the branch's commit, and sends the event listener what a push of it would. */
 const makeSchedule = (
   name: string,
@@ -304,7 +312,8 @@ const makeSchedule = (
         podSelector: { matchLabels: selector },
         policyTypes: ["Egress"],
         egress: [
-          ...kubernetesEgress("forge", { forges: [hostOf(args.repository)], registries: [] }, OWN_CLUSTER_CIDRS),
+          nameService,
+          forgeOf(args.repository),
           {
             to: [{ podSelector: { matchLabels: { eventlistener: team } } }],
             ports: [{ port: LISTENER_PORT, protocol: "TCP" }],

@@ -282,7 +282,8 @@ const listeners = { matchLabels: { "app.kubernetes.io/managed-by": "EventListene
 const webhooks = { matchLabels: selectorLabels(TRIGGER_PARTS.webhook) };
 const schedules = { matchLabels: selectorLabels(TRIGGER_PARTS.schedule) };
 const port = (number: number) => ({ port: number, protocol: "TCP" });
-const names = {
+/** The cluster's name service, as a rule of egress. */
+export const nameService = {
   to: [
     {
       namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "kube-system" } },
@@ -307,14 +308,14 @@ export const triggersPolicies = () => ({
         ports: [port(WEBHOOK_PORT)],
       },
     ],
-    egress: [names, { to: [{ podSelector: listeners }], ports: [port(LISTENER_PORT)] }],
+    egress: [nameService, { to: [{ podSelector: listeners }], ports: [port(LISTENER_PORT)] }],
   },
   "event-listeners": {
     podSelector: listeners,
     policyTypes: ["Ingress", "Egress"],
     ingress: [{ from: [{ podSelector: webhooks }, { podSelector: schedules }], ports: [port(LISTENER_PORT)] }],
     egress: [
-      names,
+      nameService,
       { to: [{ podSelector: webhooks }], ports: [port(WEBHOOK_PORT)] },
       // An API server is no pod, and its address is a node's or a load balancer's.
       { ports: API_SERVER_PORTS.map(port) },
@@ -358,8 +359,8 @@ export const claimRule = () => ({
       reason: "Forbidden",
     },
     {
-      expression: `variables.isEvent || (variables.params.all(p, (p.name != 'trigger' || p.value == 'manual') && (p.name != 'event' || p.value == 'none')) && !(${JSON.stringify(TRIGGER_LABEL)} in variables.labels))`,
-      message: `SSF-TRIGGER-003 params.trigger: only the team's event listener says that a push or a schedule started a run; leave out trigger, event and the label ${TRIGGER_LABEL}`,
+      expression: `variables.isEvent || (variables.params.all(p, (p.name != 'trigger' || p.value == 'manual') && (p.name != 'event' || p.value == 'none')) && (!(${JSON.stringify(TRIGGER_LABEL)} in variables.labels) || variables.labels[${JSON.stringify(TRIGGER_LABEL)}] == 'manual'))`,
+      message: `SSF-TRIGGER-003 params.trigger: only the team's event listener says that a push or a schedule started a run; leave out the parameters trigger and event, and the label ${TRIGGER_LABEL}`,
       reason: "Forbidden",
     },
   ],

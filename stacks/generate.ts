@@ -9,11 +9,9 @@ import {
   go,
   mermaidPicture,
   type PicturedPipeline,
-  type PipelineModel,
   svgPicture,
+  unsignedTeamPipeline,
 } from "../pipelines";
-import { runTemplateOf } from "../pipelines/tekton";
-import type { RunnablePipeline } from "../policies/admission";
 import { admissionGuide } from "../policies/admission/guide";
 import { type ConfigKey, configKeys, STACK_KINDS, toPulumiConfigBlock } from "./config";
 
@@ -25,14 +23,21 @@ export const generatedFiles = (): Record<string, string> => ({
   "docs/reference/config.md": referencePage(),
   "docs/reference/pipeline.md": pipelinePage(defaultPipeline(go())),
   "docs/reference/pipeline.svg": svgPicture(defaultPipeline(go())),
-  "docs/guides/admission.md": admissionGuide(runnable(defaultPipeline(go()))),
+  "docs/guides/admission.md": admissionGuide(samplePipeline()),
 });
 
-const runnable = (model: PipelineModel): RunnablePipeline => ({
-  name: model.name,
-  params: model.params,
-  runTemplate: runTemplateOf(model, { team: "team", namespace: "team" }, { runtimeClasses: null, timeout: "1h0m0s" }),
-});
+/** A pipeline of no team, whose run stands for every team's in the guide to admission. */
+const samplePipeline = () => {
+  const image = `images.example@sha256:${"0".repeat(64)}`;
+  return unsignedTeamPipeline({
+    team: "example",
+    namespace: "team-example",
+    images: Object.fromEntries(["git", "go", "scan", "publish"].map((stage) => [`stage-${stage}`, image])),
+    language: go(),
+    registry: { repository: "registry.example/team-example", credentialsSecret: "publisher" },
+    runtimeClasses: { jailed: "jailed", networked: "networked" },
+  });
+};
 
 const projectFile = (current: string): string => {
   const document = parseDocument(current);

@@ -24,7 +24,8 @@ node "$TMPDIR/npm-download.js" package-lock.json "$WORKSPACE_DEPENDENCIES/tree"
 const buildScript = `
 source="$WORKSPACE_SOURCE/tree/$PARAM_DIRECTORY"
 export NPM_CONFIG_CACHE="$TMPDIR/npm" SOURCE_DATE_EPOCH="$PARAM_TIMESTAMP"
-cp -R "$source" "$TMPDIR/app"
+mkdir "$TMPDIR/app"
+cp -R "$source/." "$TMPDIR/app"
 chmod -R u+w "$TMPDIR/app"
 cd "$TMPDIR/app"
 ${writeProgram("npm-offline-lock.js")}

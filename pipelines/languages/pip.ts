@@ -49,7 +49,8 @@ install_packages() {
 install_packages --require-hashes --find-links "$WORKSPACE_DEPENDENCIES/tree" --target "$packages" \\
   --requirement "$WORKSPACE_DEPENDENCIES/tree/requirements.txt"
 
-cp -R "$WORKSPACE_SOURCE/tree/$PARAM_DIRECTORY" "$TMPDIR/app"
+mkdir "$TMPDIR/app"
+cp -R "$WORKSPACE_SOURCE/tree/$PARAM_DIRECTORY/." "$TMPDIR/app"
 chmod -R u+w "$TMPDIR/app"
 app="$WORKSPACE_OUTPUT/tree/app"
 if [ -f "$TMPDIR/app/pyproject.toml" ] || [ -f "$TMPDIR/app/setup.py" ]; then

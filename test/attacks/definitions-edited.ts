@@ -105,5 +105,7 @@ export const definitionsEdited: FactoryAttack = {
 
 /** The policy of a team, for the namespace of the attack. */
 const definitionPolicy = (session: Session, namespace: string): ClusterObject => ({
-  ...verificationPolicyOf({ team: session.team.team, namespace }, session.team.definitionsPublicKeyPem),
+  ...verificationPolicyOf({ team: session.team.team, namespace }, [
+    { name: "current", publicKeyPem: session.team.definitionsPublicKeyPem },
+  ]),
 });

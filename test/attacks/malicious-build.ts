@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Session } from "../../tools/cli/attack-session";
 import { privateDirectory } from "../../tools/cli/kubectl";
-import { run } from "../../tools/cli/process";
+import { execute } from "../../tools/process";
 import { runTwins, targetsOf } from "./jail";
 import { parseProbes, probeAttempts, proberFile, type Probes, type Target } from "./prober";
 import type { FactoryAttack } from "./support";
@@ -32,7 +32,7 @@ const repositoryWith = async (targets: readonly Target[]): Promise<string> => {
     ["add", "--all"],
     ["commit", "--quiet", "--message=Take over"],
   ]) {
-    const { code, stderr } = await run("git", ["-C", directory, ...args], { env: { ...process.env, ...author } });
+    const { code, stderr } = await execute("git", ["-C", directory, ...args], { env: author });
     if (code !== 0) throw new Error(`git ${args.join(" ")}: ${stderr}`);
   }
   return directory;

@@ -47,7 +47,9 @@ export const results: FactoryAttack = {
   prepare: async (session) => {
     const namespace = await session.workbench();
     await session.create({
-      ...verificationPolicyOf({ team: session.team.team, namespace }, session.team.definitionsPublicKeyPem),
+      ...verificationPolicyOf({ team: session.team.team, namespace }, [
+        { name: "current", publicKeyPem: session.team.definitionsPublicKeyPem },
+      ]),
     });
     const end = async (name: string, script: string): Promise<RunEnd> => {
       await session.create({ ...stage(session, namespace, name, script) });

@@ -127,7 +127,21 @@ describe("TeamTrigger", () => {
 
   test("looks up its commits at the forge, with the authority of that server", () => {
     expect(inputAt(rendering.get("trigger-schedule-authority"), "data")).toEqual({ "ca.crt": "COMPANY" });
-    expect(JSON.stringify(rendering.get("trigger-schedule-policy").inputs)).toContain("ssf-forge");
+    const [, forge, listener] = inputAt(rendering.get("trigger-schedule-policy"), "spec.egress") as object[];
+    expect(forge).toEqual({
+      to: [{ ipBlock: { cidr: "0.0.0.0/0", except: expect.arrayContaining(["10.96.0.0/16"]) as string[] } }],
+      ports: [{ port: 443, protocol: "TCP" }],
+    });
+    expect(listener).toMatchObject({ to: [{ podSelector: { matchLabels: { eventlistener: "payments" } } }] });
+  });
+
+  test("looks up commits of the factory's own forge there, and nowhere outside", async () => {
+    const repository = "https://forge.ssf-forge.svc.cluster.local:8443/pay.git";
+    const own = await render(() => new TeamTrigger("trigger", { ...args, repository }));
+    expect(inputAt(own.get("trigger-schedule-policy"), "spec.egress.1")).toEqual({
+      to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ssf-forge" } } }],
+      ports: [{ port: 8443, protocol: "TCP" }],
+    });
   });
 
   test("without a schedule has no job and no way to a forge", async () => {

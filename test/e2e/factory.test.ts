@@ -106,6 +106,16 @@ describe("a program", () => {
     20 * minutes,
   );
 
+  test.each(["npm-service", "pip-service"])(
+    "in another language, %s, is built, and its provenance holds",
+    async (name) => {
+      const built = await factory("build", `examples/${name}`, "--json");
+      expect(built.code).toBe(0);
+      expect((await factory("verify", (JSON.parse(built.stdout) as { image: string }).image)).code).toBe(0);
+    },
+    20 * minutes,
+  );
+
   test(
     "is refused when another source or commit is expected",
     async () => {

@@ -30,10 +30,10 @@ def read(line):
     """The entry in its one form; a ValueError says why it is refused."""
     entry = ENTRY.fullmatch(line.replace(" --hash ", " --hash="))
     if entry is None:
-        if re.search(r"(^|\s|@)[a-z+]+:/|\s@\s", line):
-            raise ValueError("comes from an address, but dependencies come from the package index only")
         if line.startswith("-"):
             raise ValueError("is an option; all that pip is told stands in the signed definition")
+        if re.search(r"(^|\s|@)[a-z+]+:/|\s@\s", line):
+            raise ValueError("comes from an address, but dependencies come from the package index only")
         raise ValueError("does not fix a version; write name==version with its hashes")
     hashes = entry["hashes"].split()
     if not hashes:

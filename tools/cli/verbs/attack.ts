@@ -15,16 +15,16 @@ export interface AttackOptions extends WorkspaceOptions {
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+const described = ({ name, covers, tries, control, onlyByName = false }: (typeof attacks)[number]): string =>
+  `${name}${onlyByName ? " (only by name)" : ""}\n  ${covers}\n  tries: ${tries}\n  control: ${control}`;
+
 const list = (json: boolean): ExitCode => {
-  const shown = attacks.map(({ name, covers, tries, control, onlyByName = false }) => ({
-    ...{ name, covers, tries, control, onlyByName },
-  }));
-  if (json) console.log(JSON.stringify(shown, undefined, 2));
-  else
-    for (const { name, covers, tries, control, onlyByName } of shown)
-      console.log(
-        `${name}${onlyByName ? " (only by name)" : ""}\n  ${covers}\n  tries: ${tries}\n  control: ${control}`,
-      );
+  if (json) {
+    const shown = attacks.map(({ name, covers, tries, control, onlyByName = false }) => ({
+      ...{ name, covers, tries, control, onlyByName },
+    }));
+    console.log(JSON.stringify(shown, undefined, 2));
+  } else console.log(attacks.map(described).join("\n"));
   return exitCode.held;
 };
 
