@@ -261,7 +261,7 @@ export const publish = (args: PublishArgs): Stage => {
     network: "registry",
     env: {
       DOCKER_CONFIG: credentialsDirectory,
-      ENTRYPOINT: JSON.stringify(args.entrypoint),
+      ...(args.artefact === "file" ? {} : { ENTRYPOINT: JSON.stringify(args.entrypoint) }),
       IMAGE_REPOSITORY: args.repository,
       SSL_CERT_FILE: trusted.files.join(),
     },
