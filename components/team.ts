@@ -120,7 +120,7 @@ export class Team extends pulumi.ComponentResource {
     const labels = { ...standardLabels("team"), [TEAM_LABEL]: args.team };
 
     const { namespace: ns, inNamespace } = openNamespace(name, this, { name: namespace, labels, level: "restricted" });
-    const admission = enforce(`${name}-runs`, teamRuns(namespace, args.pipelines), this);
+    const admission = enforce(`${name}-runs`, teamRuns({ team: args.team, namespace }, args.pipelines), this);
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
     const { cpu, memory, storage, pods } = args.quota;

@@ -152,12 +152,12 @@ const factorySchema = z
       ),
     definitionsOldestKeyEpoch: z
       .int()
-      .min(1)
-      .optional()
+      .min(0)
+      .default(0)
       .meta(
         facts(
-          "Oldest of those keys whose signatures still hold. Without it the key before the newest still verifies, until every team was brought up again.",
-          "It must be a whole number from 1 to definitionsKeyEpoch.",
+          "Oldest of those keys whose signatures still hold; 0 is the one before the newest, for the teams that were not brought up since.",
+          "It must be a whole number from 0 to definitionsKeyEpoch.",
           "2",
         ),
       ),
@@ -174,10 +174,9 @@ const factorySchema = z
       .optional()
       .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
   })
-  .refine(
-    ({ definitionsKeyEpoch, definitionsOldestKeyEpoch = 1 }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch,
-    { path: ["definitionsOldestKeyEpoch"] },
-  )
+  .refine(({ definitionsKeyEpoch, definitionsOldestKeyEpoch }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch, {
+    path: ["definitionsOldestKeyEpoch"],
+  })
   .refine((config) => inRange(config.registryClusterIp, config.serviceCidr), { path: ["registryClusterIp"] });
 
 const teamSchema = z.strictObject({

@@ -27,7 +27,7 @@ export const definitionKeys = (config: FactoryConfig): DefinitionKeys => {
     return { privateKeyPem: pulumi.secret(privateKeyPem), publicKeyPem, formerPublicKeysPem: listed };
   }
   const newest = config.definitionsKeyEpoch;
-  const oldest = config.definitionsOldestKeyEpoch ?? Math.max(1, newest - 1);
+  const oldest = config.definitionsOldestKeyEpoch || Math.max(1, newest - 1);
   const former = Array.from({ length: newest - oldest }, (_, index) => keyOfEpoch(newest - 1 - index));
   const current = keyOfEpoch(newest);
   return {

@@ -60,5 +60,5 @@ export const admissionGuide = (pipeline: RunnablePipeline): string =>
     "Tekton's own webhook removes annotations `chains.tekton.dev/...` from a run that is made, before any rule sees them: the run",
     "is admitted without them and signed. A label, a later change, or a missing webhook meets SSF-ADMISSION-020 or 021.",
     "",
-    ...[...factoryRules(SAMPLE), teamRuns("<namespace>", [pipeline])].map(section),
+    ...[...factoryRules(SAMPLE), teamRuns({ team: "<team>", namespace: "team-<team>" }, [pipeline])].map(section),
   ].join("\n");

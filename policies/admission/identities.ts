@@ -14,6 +14,9 @@ export const users = {
   garbageCollector: "system:serviceaccount:kube-system:generic-garbage-collector",
 } as const;
 
+/** What starts the runs of a team on a push or by schedule. */
+export const triggerOf = (team: string): string => `system:serviceaccount:ssf-triggers:${team}`;
+
 /** Who brings the stacks up. */
 export interface Identities {
   users: readonly string[];

@@ -8,7 +8,7 @@ import { reservedMetadata } from "./reserved-metadata";
 import type { AdmissionRule } from "./rule";
 import { childRuns, podStatus, runReference, runStatus } from "./runs";
 
-export { users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";
+export { triggerOf, users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";
 export type { AdmissionRule, Scope, Validation } from "./rule";
 export { messageOf, plainMessageOf } from "./rule";
 export { teamRuns, type RunnablePipeline } from "./team-runs";

@@ -113,12 +113,16 @@ export const podForm = (settings: PodSettings): AdmissionRule => ({
     },
     {
       code: "SSF-ADMISSION-011",
-      path: "spec.shareProcessNamespace, spec.resourceClaims",
-      admits:
-        "!object.spec.?shareProcessNamespace.orValue(false) && size(object.spec.?resourceClaims.orValue([])) == 0",
-      given: `"shareProcessNamespace " + string(object.spec.?shareProcessNamespace.orValue(false))`,
-      rule: "Containers of a pod do not see each other's processes, and get no devices.",
-      fix: "Leave both fields out.",
+      path: "spec.hostUsers, spec.shareProcessNamespace, spec.resourceClaims",
+      // In a user namespace of its own, Pod Security would let a pod be root.
+      admits: [
+        "object.spec.?hostUsers.orValue(true)",
+        "!object.spec.?shareProcessNamespace.orValue(false)",
+        "size(object.spec.?resourceClaims.orValue([])) == 0",
+      ].join(" && "),
+      given: `"hostUsers " + string(object.spec.?hostUsers.orValue(true)) + ", shareProcessNamespace " + string(object.spec.?shareProcessNamespace.orValue(false))`,
+      rule: "No user of a pod is root, its containers do not see each other's processes, and it gets no devices.",
+      fix: "Leave these fields out.",
     },
   ],
 });

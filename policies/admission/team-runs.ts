@@ -1,6 +1,7 @@
+import { TRIGGER_LABEL } from "../../components/lib/labels";
 import type { RunParam } from "../../pipelines/model";
-import type { PipelineRun } from "../../pipelines/tekton";
-import { isUser, UNASSIGNED_ACCOUNT, users } from "./identities";
+import type { PipelineRun, Placement } from "../../pipelines/tekton";
+import { isUser, triggerOf, UNASSIGNED_ACCOUNT, users } from "./identities";
 import { literal, text, texts, type AdmissionRule, type Cel, type Validation } from "./rule";
 
 /** A pipeline of a team, as far as its runs are concerned. */
@@ -13,9 +14,8 @@ export interface RunnablePipeline {
   params: readonly RunParam[];
 }
 
-/** Who started a run, as the parts of the factory note it. */
-const TRIGGER = "secure-software-factory.dev/trigger";
-const TRIGGERS: readonly string[] = ["push", "schedule", "manual"];
+/** What starts runs by itself. */
+const TRIGGERS = ["push", "schedule"];
 
 /** Labels that Tekton Triggers puts on the runs that it starts. */
 const TRIGGER_LABELS = ["eventlistener", "trigger", "triggers-eventid"].map((name) => `triggers.tekton.dev/${name}`);
@@ -38,7 +38,7 @@ const whenMade = (condition: Cel): Cel => `!variables.made || !variables.known |
  * What Tekton's own webhook adds before this rule sees the run is allowed for: the account of a run that names none, and
  * empty parts of a claim.
  */
-export const teamRuns = (namespace: string, pipelines: readonly RunnablePipeline[]): AdmissionRule => ({
+export const teamRuns = ({ team, namespace }: Placement, pipelines: readonly RunnablePipeline[]): AdmissionRule => ({
   name: `ssf-runs-${namespace}`,
   protects: "A run does what its pipeline's template says, with the parameters that the pipeline declares.",
   scope: { namespace },
@@ -143,21 +143,18 @@ export const teamRuns = (namespace: string, pipelines: readonly RunnablePipeline
       path: "metadata.labels",
       admits: unchangedOr(
         "labels",
-        `(variables.known && key in variables.template.labels && variables.template.labels[key] == variables.labels[key]) || key in ${texts(TRIGGER_LABELS)} || (key == ${text(TRIGGER)} && variables.labels[key] in ${texts(TRIGGERS)})`,
+        `(variables.known && key in variables.template.labels && variables.template.labels[key] == variables.labels[key]) || (${isUser(triggerOf(team))} && (key in ${texts(TRIGGER_LABELS)} || (key == ${text(TRIGGER_LABEL)} && variables.labels[key] in ${texts(TRIGGERS)})))`,
       ),
       given: "variables.labels.map(key, key).join(', ')",
-      rule: "A run has the labels of its template, and those that say who started it; stages would inherit any other.",
+      rule: "A run has the labels of its template, and from the team's trigger those that say what started it; stages would inherit any other.",
       fix: "Remove the other labels.",
     },
     {
       code: "SSF-ADMISSION-079",
       path: "metadata.annotations",
-      admits: unchangedOr(
-        "annotations",
-        `key == ${text(LAST_APPLIED)} || (key == ${text(TRIGGER)} && variables.annotations[key] in ${texts(TRIGGERS)})`,
-      ),
+      admits: unchangedOr("annotations", `key == ${text(LAST_APPLIED)}`),
       given: "variables.annotations.map(key, key).join(', ')",
-      rule: "A run has no annotations but the one that says who started it; stages would inherit any other.",
+      rule: "A run has no annotations; stages would inherit them.",
       fix: "Remove the annotations.",
     },
     ...pipelines.flatMap(paramValidations),
@@ -179,7 +176,7 @@ const sameWorkspaces = [
   `variables.template.workspaces.map(w, w.name) == variables.spec.workspaces.map(w, w.name)`,
   `variables.spec.workspaces.all(w, w.all(key, key in ["name", "volumeClaimTemplate"]) && "volumeClaimTemplate" in w)`,
   `variables.spec.workspaces.all(w, variables.template.workspaces.exists(t, t.name == w.name && "spec" in w.volumeClaimTemplate && w.volumeClaimTemplate.spec == t.volumeClaimTemplate.spec))`,
-  `variables.spec.workspaces.all(w, w.volumeClaimTemplate.all(key, key == "spec" || (key == "status" && size(w.volumeClaimTemplate.status) == 0) || (key == "metadata" && w.volumeClaimTemplate.metadata.all(field, field == "creationTimestamp" && w.volumeClaimTemplate.metadata.creationTimestamp == null))))`,
+  `variables.spec.workspaces.all(w, w.volumeClaimTemplate.all(key, key == "spec" || (key in ["metadata", "status"] && size(w.volumeClaimTemplate[key]) == 0)))`,
 ].join(" && ");
 
 /** Whether every field of one but the status stands in the other with the same value. */

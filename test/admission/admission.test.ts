@@ -83,8 +83,8 @@ describeWithApiServer("admission", () => {
       unjailedServiceAccounts: [],
       stack: { users: [], groups: [] },
     };
-    const codes = [...factoryRules(settings), teamRuns(teamSpace, [pipeline])].flatMap(({ validations }) =>
-      validations.map(({ code }) => code.replace("SSF-ADMISSION-", "")),
+    const codes = [...factoryRules(settings), teamRuns({ team: "a", namespace: teamSpace }, [pipeline])].flatMap(
+      ({ validations }) => validations.map(({ code }) => code.replace("SSF-ADMISSION-", "")),
     );
     const tried = new Set([...cases, ...connectCases].flatMap(({ code }) => code.match(/\d+/g) ?? []));
     expect([...new Set(codes)].filter((code) => !tried.has(code))).toEqual([]);

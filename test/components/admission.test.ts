@@ -1,6 +1,7 @@
 import { Admission } from "../../components/admission";
 import { bindingSpec, policySpec } from "../../components/lib/admission-policy";
-import type { AdmissionRule } from "../../policies/admission";
+import { TRIGGERS_NAMESPACE } from "../../components/triggers";
+import { type AdmissionRule, triggerOf } from "../../policies/admission";
 import { inputAt, render, type Rendering } from "../support/render";
 
 const args = { unjailedServiceAccounts: ["publish"], stackUsers: ["builder"], stackGroups: ["builders"] };
@@ -113,4 +114,8 @@ describe("Admission", () => {
   ])("tells rule %s: %s", (name, part) => {
     expect(inputAt(rendering.get(`admission-${name}-policy`), "spec.validations.0.expression")).toContain(part);
   });
+});
+
+test("a team's trigger is known by the account that components/triggers gives it", () => {
+  expect(triggerOf("a")).toBe(`system:serviceaccount:${TRIGGERS_NAMESPACE}:a`);
 });

@@ -106,6 +106,7 @@ export const expectBuildTraffic = (network: RunTraffic, context: ProbeContext): 
     "ingest-source": { jailed: false, names: [hostOf(context.shared.forge.url).name], refused },
     "ingest-dependencies": { jailed: false, names: dependencies, refused },
     build: { jailed: true, names: [], refused },
+    scan: { jailed: true, names: [], refused },
     publish: { jailed: false, names: [hostOf(`https://${context.shared.registry.host}`).name], refused },
   });
   expect(dependencies.length).toBeGreaterThan(0);

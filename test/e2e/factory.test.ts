@@ -13,6 +13,7 @@ import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { container, hostInventory } from "./host";
 import { probe } from "./probe";
+import { describeTriggers, triggerSettings } from "./triggers";
 
 const root = resolve(__dirname, "../..");
 const minutes = 60_000;
@@ -21,8 +22,8 @@ const minutes = 60_000;
 const cluster = `ssf-e2e-${process.pid}`;
 const state = join(mkdtempSync(join(tmpdir(), "ssf-e2e-")), "state");
 const stacks = "e2e-cluster,e2e-factory,e2e-team";
-const config = `e2e-cluster:clusterName=${cluster}`;
-const env = { ...process.env, SSF_STATE: state, SSF_STACKS: stacks, SSF_CONFIG: config };
+const config = [`e2e-cluster:clusterName=${cluster}`, ...triggerSettings("e2e-team")];
+const env = { ...process.env, SSF_STATE: state, SSF_STACKS: stacks, SSF_CONFIG: config.join("\n") };
 
 interface Ended {
   code: number;
@@ -56,7 +57,7 @@ beforeAll(async () => {
   const up = await factory("up");
   expect(up.code).toBe(0);
   Object.assign(process.env, { SSF_STATE: state });
-  const workspace = openWorkspace({ stacks, config: [config] }, env);
+  const workspace = openWorkspace({ stacks, config }, env);
   shared = await outputsOf(workspace, "factory", "e2e-factory");
   team = await outputsOf(workspace, "team", "e2e-team");
   kubectl = openKubectl(shared.kubeconfig);
@@ -217,6 +218,8 @@ describe("the jail", () => {
 });
 
 describeEgress(() => ({ kubectl, team, shared }));
+
+describeTriggers(() => ({ kubectl, team }));
 
 describe("the cluster", () => {
   const node = `${cluster}-control-plane`;

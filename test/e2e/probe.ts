@@ -26,7 +26,7 @@ const pause = () => new Promise((resume) => setTimeout(resume, 1000));
 /** Tells the team's rule which pipelines may run beside its own; only the start of a run is compared with it. */
 const admit = async ({ kubectl, team }: ProbeContext, probes: readonly RunnablePipeline[]): Promise<void> => {
   const own = Object.values(team.pipelines) as unknown as RunnablePipeline[];
-  const rule = teamRuns(team.namespace, [...own, ...probes]);
+  const rule = teamRuns({ team: team.team, namespace: team.namespace }, [...own, ...probes]);
   const patch = JSON.stringify({ spec: policySpec(rule) });
   await kubectl.text(["patch", "validatingadmissionpolicy", rule.name, "--type=merge", `--patch=${patch}`]);
 };

@@ -476,11 +476,12 @@ describe.each([
 ])("the %s pipeline", (name, language, program, images) => {
   const generated = teamPipeline({ ...teamArgs({ language }), signer: testSigner });
 
-  test("has the stages of every language, and only build in the jail", () => {
+  test("has the stages of every language, and what sees the program in the jail", () => {
     expect(generated.stages.map(({ task, jailed }) => `${task} ${jailed ? "jailed" : "networked"}`)).toEqual([
       `${name}-ingest-source networked`,
       `${name}-ingest-dependencies networked`,
       `${name}-build jailed`,
+      `${name}-scan jailed`,
       `${name}-publish networked`,
     ]);
     expect(JSON.stringify(teamPipeline({ ...teamArgs({ language }), signer: testSigner }))).toBe(

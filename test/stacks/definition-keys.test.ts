@@ -6,22 +6,15 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { ecdsaKeyPair } from "../../pipelines";
 import { type FactoryConfig, parseConfig } from "../../stacks/config";
-import { definitionKeys } from "../../stacks/definition-keys";
+import { type DefinitionKeys, definitionKeys } from "../../stacks/definition-keys";
 import { render, valueOf } from "../support/render";
 
 const settings = (more: Record<string, string> = {}) => parseConfig({ kind: "factory", ...more }) as FactoryConfig;
 
 const keysOf = async (config: FactoryConfig) => {
-  let keys: pulumi.Input<unknown> = undefined;
-  const rendering = await render(() => {
-    keys = definitionKeys(config) as unknown as pulumi.Input<unknown>;
-    return Promise.resolve();
-  });
-  const values = (await valueOf(pulumi.unsecret(pulumi.output(keys)))) as {
-    privateKeyPem: string;
-    publicKeyPem: string;
-    formerPublicKeysPem: string[];
-  };
+  const keys: DefinitionKeys[] = [];
+  const rendering = await render(() => Promise.resolve(void keys.push(definitionKeys(config))));
+  const [values] = await valueOf(pulumi.unsecret(pulumi.output(keys)));
   const made = rendering.resources.map(({ name }) => name).filter((name) => name.startsWith("definitions-key-"));
   return { ...values, made: made.sort() };
 };

@@ -220,7 +220,7 @@ describe("stack of kind team", () => {
       "tekton.dev/v1:Pipeline team-pipeline-pip",
     ]);
     expect(children.filter((child) => child.includes("ServiceAccount ")).map((child) => child.split(" ")[1])).toEqual(
-      ["build", "ingest-dependencies", "ingest-source", "publish"].map((stage) => `team-account-${stage}`),
+      ["build", "ingest-dependencies", "ingest-source", "publish", "scan"].map((stage) => `team-account-${stage}`),
     );
     const task = (language: string) => JSON.stringify(rendering.get(`team-task-${language}-ingest-dependencies`));
     expect(task("npm")).toContain('{"name":"NPM_REGISTRY","value":"https://npm.test/"}');
@@ -251,7 +251,7 @@ describe("stack of kind team", () => {
     let outputs: pulumi.Inputs = {};
     const rendering = await render(
       async () => {
-        outputs = await teamStack({ ...config, forges: "git.test", goProxy: "https://mirror.test:8081" });
+        outputs = await teamStack({ ...config, forges: "git.test", goProxy: "https://mirror.test:8081", languages: "go" });
       },
       { extra: referenceTo(factoryOutputs) },
     );

@@ -17,15 +17,16 @@ const params = {
 /** The run that a member of the team may start. */
 export const goodRun: PipelineRun = pipelineRun(pipeline.runTemplate, params);
 
-/** The run as Tekton's webhook hands it on: with defaults, and with empty parts where Go writes them. */
+/** The run as Tekton 1.15's own code hands it on: with a default, and with empty parts where Go writes them. */
 const afterDefaults: object = {
   ...goodRun,
+  status: {},
   spec: {
     ...goodRun.spec,
     taskRunTemplate: { ...goodRun.spec.taskRunTemplate, serviceAccountName: "unassigned" },
     workspaces: goodRun.spec.workspaces.map(({ name, volumeClaimTemplate }) => ({
       name,
-      volumeClaimTemplate: { metadata: { creationTimestamp: null }, ...volumeClaimTemplate, status: {} },
+      volumeClaimTemplate: { metadata: {}, ...volumeClaimTemplate, status: {} },
     })),
   },
 };
@@ -37,6 +38,16 @@ const withParams = (change: (params: { name: string; value: unknown }[]) => unkn
   withSpec({ params: change(goodRun.spec.params ?? []) });
 const setParam = (name: string, value: unknown) =>
   withParams((all) => all.map((param) => (param.name === name ? { name, value } : param)));
+
+const triggered = withMetadata({
+  labels: {
+    ...goodRun.metadata.labels,
+    "secure-software-factory.dev/trigger": "push",
+    "triggers.tekton.dev/eventlistener": "push",
+    "triggers.tekton.dev/trigger": "push",
+    "triggers.tekton.dev/triggers-eventid": "1",
+  },
+});
 
 const reference = (resolver: string, values: Record<string, string>) => ({
   resolver,
@@ -225,7 +236,6 @@ const refusedRuns: [attempt: string, code: string, run: object][] = [
     "078",
     withMetadata({ labels: { ...goodRun.metadata.labels, "secure-software-factory.dev/team": "b" } }),
   ],
-  ["a trigger that there is not", "078", withMetadata({ labels: { "secure-software-factory.dev/trigger": "pull" } })],
   [
     "an annotation that the network obeys",
     "079",
@@ -297,21 +307,22 @@ export const runCases = (run: string, task: string): Case[] => {
       good: start(withParams((all) => all.filter(({ name }) => name !== "directory"))),
     },
     {
-      attempt: "an unknown label, beside those that say who started the run",
+      attempt: "a label of Triggers that it does not use, beside those that it does",
       code: "078",
-      bad: start(withMetadata({ labels: { "triggers.tekton.dev/other": "x" } })),
-      good: start(
-        withMetadata({
-          labels: {
-            ...goodRun.metadata.labels,
-            "secure-software-factory.dev/trigger": "push",
-            "triggers.tekton.dev/eventlistener": "push",
-            "triggers.tekton.dev/trigger": "push",
-            "triggers.tekton.dev/triggers-eventid": "1",
-          },
-          annotations: { "secure-software-factory.dev/trigger": "push" },
-        }),
-      ),
+      bad: start(withMetadata({ labels: { "triggers.tekton.dev/other": "x" } }), as.trigger),
+      good: start(triggered, as.trigger),
+    },
+    {
+      attempt: "a run that says a push started it, by a person",
+      code: "078",
+      bad: start(triggered, as.member),
+      good: start(triggered, as.trigger),
+    },
+    {
+      attempt: "a trigger that there is not",
+      code: "078",
+      bad: start(withMetadata({ labels: { "secure-software-factory.dev/trigger": "pull" } }), as.trigger),
+      good: start(withMetadata({ labels: { "secure-software-factory.dev/trigger": "schedule" } }), as.trigger),
     },
     {
       attempt: "a pause of a run that exists, beside its cancellation",

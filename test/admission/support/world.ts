@@ -5,7 +5,7 @@ import { NetworkPolicies } from "../../../components/lib/network-policies";
 import { coreObjects } from "../../../components/tekton";
 import { Team } from "../../../components/team";
 import { unsignedTeamPipeline, verificationPolicyOf } from "../../../pipelines";
-import { users } from "../../../policies/admission";
+import { triggerOf, users } from "../../../policies/admission";
 import { readToolchain, source } from "../../../stacks/toolchain";
 import { teamArgs, testKeys } from "../../pipelines/fixtures";
 import { render, type Rendered, testImage } from "../../support/render";
@@ -28,6 +28,7 @@ export const as = {
   resolvers: withRights(users.resolvers),
   garbageCollector: withRights(users.garbageCollector),
   namespaceController: withRights(users.namespaceController),
+  trigger: withRights(triggerOf("a")),
   node: withRights("system:node:somewhere", "system:nodes"),
   /** A member of the team, with the rights of one. */
   member: { user: "mallory", groups: [`secure-software-factory:${teamSpace}`, "system:authenticated"] },
