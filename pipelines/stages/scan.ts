@@ -72,9 +72,12 @@ const merge = String.raw`
         | map({ ref: .[0].ref, dependsOn: ([.[].dependsOn[]] | unique) }))
     }`;
 
-/** A line for each component that a deny list names, and for each of its licences that one names. */
+/**
+ * A line for each component that a deny list names, and for each of its licences that one names. Licences of Debian packages
+ * are left alone: those are of the factory's own runtimes, and name the licence of every file of their source.
+ */
 const denials = String.raw`
-  def folded: ascii_downcase | gsub("%2b"; "+") | gsub("%40"; "@");
+  def folded: ascii_downcase | gsub("%2b"; "+") | gsub("%3a"; ":") | gsub("%40"; "@");
   def like($pattern):
     test("^" + ($pattern | split("*") | map(gsub("(?<other>[^a-z0-9 ])"; "\\\(.other)")) | join(".*")) + "$");
 
@@ -106,7 +109,8 @@ const denials = String.raw`
   | ([.properties[] | select(.name | test("^syft:location:[0-9]+:path$")) | .value] | join(", ")) as $paths
   | "package \(.name) \(.version // "of no version"), found in \($where) at \($paths)," as $package
   | (.purl // empty | package_rules | "\($package) is denied by \(.)"),
-    (.licenses // [] | .[]
+    (select(.purl // "" | startswith("pkg:deb/") | not)
+      | .licenses // [] | .[]
       | (.license.id // .license.name // .expression) as $name
       | (if .expression then (.expression | expression_rules) else ($name | term_rules) end)
       | "\($package) has licence \($name), which is denied by \(.)")`;

@@ -1,4 +1,13 @@
-import { checkPipeline, go, teamModel, unsignedTeamPipeline, type Language, type Stage } from "../../pipelines";
+import {
+  checkPipeline,
+  go,
+  npm,
+  pip,
+  teamModel,
+  unsignedTeamPipeline,
+  type Language,
+  type Stage,
+} from "../../pipelines";
 import { reproduce } from "../../pipelines/stages/reproduce";
 import { stageScript } from "../../pipelines/shell";
 import { stage, teamArgs } from "./fixtures";
@@ -88,7 +97,7 @@ describe("every build takes its time, place and language from the definition", (
     return found;
   };
 
-  test.each([go()].map((language) => [language.name, buildOf(language)] as const))("%s", (_, build) => {
+  test.each([go(), npm(), pip()].map((language) => [language.name, buildOf(language)] as const))("%s", (_, build) => {
     const script = stageScript(build);
     expect(script).toContain("export LC_ALL=C TZ=UTC\numask 022\n");
     expect(script).toContain('SOURCE_DATE_EPOCH="$PARAM_TIMESTAMP"');

@@ -211,6 +211,7 @@ describe("a denied package", () => {
     ["pkg:npm/@scope/name@1.2.3", "pkg:npm/@scope/name@1.2.30", scoped],
     ["pkg:npm/@scope/*", "pkg:npm/@scop/*", scoped],
     ["pkg:deb/debian/libc6@2.36-9", "pkg:deb/debian/libc6@2.36-90", debian],
+    ["pkg:deb/debian/zlib1g@1:1.2", "pkg:deb/debian/zlib1g@1.2", component("pkg:deb/debian/zlib1g@1%3A1.2", "/x")],
   ])("%s is found, and %s is not", (rule, twin, found) => {
     const env = syftThatFinds([found]);
     const status = (deniedPackages: string[]) => scanned({ deniedPackages }, {}, env).status;
@@ -253,6 +254,13 @@ describe("a denied licence", () => {
     const env = syftThatFinds([licensed(license)]);
     const run = scanned({ deniedLicenses }, {}, env);
     expect([run.status, run.output.includes("has licence")]).toEqual(denied ? [1, true] : [0, false]);
+  });
+
+  test("of a Debian package does not matter, and that of a package of the team does", () => {
+    const licenses = [id("GPL-3.0-only")];
+    const status = (found: object) => scanned({ deniedLicenses: ["GPL-*"] }, {}, syftThatFinds([found])).status;
+    expect(status({ ...debian, licenses })).toBe(0);
+    expect(status({ ...scoped, licenses })).toBe(1);
   });
 
   test("does not matter where no list names it", () => {

@@ -302,7 +302,8 @@ describe("a run", () => {
       ...dnsConfig,
     }));
     const whole = { dnsPolicy: undefined, options: [{ name: "ndots", value: "1" }] };
-    expect(settings).toEqual([whole, whole, { dnsPolicy: "None", nameservers: ["127.0.0.1"] }, whole]);
+    const none = { dnsPolicy: "None", nameservers: ["127.0.0.1"] };
+    expect(settings).toEqual([whole, whole, none, none, whole]);
   });
 
   test("names no runtime class where the cluster has none", () => {
