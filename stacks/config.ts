@@ -158,7 +158,7 @@ const factorySchema = z
         facts(
           "Oldest of those keys whose signatures still hold; 0 is the one before the newest, for the teams that were not brought up since.",
           "It must be a whole number from 0 to definitionsKeyEpoch.",
-          "2",
+          "1",
         ),
       ),
     definitionsKeyFile: path

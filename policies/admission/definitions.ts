@@ -4,6 +4,9 @@ import { text, type AdmissionRule } from "./rule";
 
 const removal = `request.operation == "DELETE" && ${isUser(users.namespaceController, users.garbageCollector)}`;
 
+/** Before a run, Tekton has the API server validate what was resolved, under another name and without storing it. */
+const trial = `request.operation == "CREATE" && request.?dryRun.orValue(false) && ${isUser(users.tekton)}`;
+
 /** What runs in a team's namespace comes from its stack. */
 export const definitions = (stack: Identities): AdmissionRule => ({
   name: "ssf-definitions",
@@ -21,7 +24,7 @@ export const definitions = (stack: Identities): AdmissionRule => ({
     {
       code: "SSF-ADMISSION-050",
       path: "metadata",
-      admits: `${isOneOf(stack)} || (${removal})`,
+      admits: `${isOneOf(stack)} || (${removal}) || (${trial})`,
       given: userName,
       rule: "Only who brings up the stacks changes definitions.",
       fix: "Change the team's stack, or name the identity in stackUsers or stackGroups.",

@@ -50,6 +50,12 @@ export const definitionCases = (request: string): Case[] => {
           good: create(path, copy, as.stack),
         },
         {
+          attempt: `${resource} that Tekton would store`,
+          code: "050",
+          bad: { method: "POST", path, body: copy, as: as.tekton },
+          good: create(path, copy, as.tekton),
+        },
+        {
           attempt: `${resource} that are changed`,
           code: "050",
           bad: patch(own, change, as.tekton),
