@@ -18,6 +18,7 @@ const remove = (session: Session, kind: string, name: string) => [
 const changes = (session: Session, who: Actor, title: string): Attempt[] => {
   const [pipeline] = Object.values(session.team.pipelines);
   const task = pipeline?.stages[0]?.task ?? "";
+  const inTeam = `--namespace=${session.team.namespace}`;
   const added = signedTask(session, session.team.namespace, `attack-${session.id}`, {});
   const on = (name: string, run: Attempt["run"]): Attempt => ({ name: `${title} ${name}`, run });
   return [
@@ -25,7 +26,13 @@ const changes = (session: Session, who: Actor, title: string): Attempt[] => {
     on("deletes a Task", () => who.ask(remove(session, "tasks.v1.tekton.dev", task))),
     on("edits a Pipeline", () => who.ask(label(session, "pipelines.v1.tekton.dev", pipeline?.name ?? ""))),
     on("deletes a Pipeline", () => who.ask(remove(session, "pipelines.v1.tekton.dev", pipeline?.name ?? ""))),
-    on("adds a signed Task", () => who.wouldCreate(added)),
+    on("adds a signed Task", () => {
+      session.defer(`Task ${added.metadata.name}`, () =>
+        session.kubectl.text(["delete", "tasks.v1.tekton.dev", added.metadata.name, inTeam, "--ignore-not-found"]),
+      );
+      // Not as a trial: Tekton's controller may try what it has resolved, and store nothing.
+      return who.ask(["create", "--filename=-"], added);
+    }),
   ];
 };
 

@@ -1,4 +1,5 @@
-import { variants, type Actor } from "../../tools/cli/attack-session";
+import { variants, withValue, type Actor } from "../../tools/cli/attack-session";
+import type { Attempt } from "../../tools/cli/attacks";
 import { atAdmission, byRights, type FactoryAttack } from "./support";
 
 /** A real program, from the top of the repository. */
@@ -7,11 +8,34 @@ const example = "examples/go-service";
 const annotation = (name: string) => ["metadata", "annotations", name] as const;
 const label = (name: string) => ["metadata", "labels", name] as const;
 
+/** Who asks for a run with a mark of Chains; Tekton's webhook takes such marks away, and a run that keeps one is through. */
+const withMark = (who: Actor, run: object, name: string, value: string): Attempt["run"] => {
+  const marked = withValue(run, annotation(`chains.tekton.dev/${name}`), value);
+  return async () => {
+    const show = "--output=jsonpath=marks:{.metadata.annotations}";
+    const answer = await who.ask(["create", "--dry-run=server", show, "--filename=-"], marked);
+    return answer.is === "accepted" && answer.detail.startsWith("marks:") && !answer.detail.includes(name)
+      ? { is: "refused", by: "Tekton's webhook", message: "the run has lost the mark" }
+      : answer;
+  };
+};
+
+/** Marks of Chains, each with a value that would change what Chains does. */
+const chainsMarks: readonly (readonly [name: string, value: string])[] = [
+  ["signed", "true"],
+  ["signed", "failed"],
+  ["signed", "false"],
+  ["retries", "3"],
+  ["transparency", "https://log.example.com/1"],
+  ["transparency-upload", "false"],
+  ["payload-pipelinerun", "e30="],
+];
+
 export const forgedMarks: FactoryAttack = {
   name: "forged-marks",
   covers: "Labels and annotations by which Tekton and Chains keep their books, written by whoever submits a run.",
   tries: "to start runs that Chains would take for signed, failed or tried too often, or Tekton for something else",
-  refusal: atAdmission,
+  refusal: { by: atAdmission.by, message: /SSF-ADMISSION-\d+|lost the mark|tekton\.dev" denied the request/ },
   control: "The same run without them is accepted, and a real one gets signed.",
   prepare: (session) => {
     const { member, admin, goodRun, team } = session;
@@ -22,14 +46,11 @@ export const forgedMarks: FactoryAttack = {
     };
     return Promise.resolve({
       attempts: [
+        ...chainsMarks.map(([name, value]) => ({
+          name: `${name}: ${value}`,
+          run: withMark(member, goodRun, name, value),
+        })),
         ...variants(member, goodRun, [
-          ...["true", "failed", "false"].map(
-            (value) => [`signed: ${value}`, [annotation("chains.tekton.dev/signed"), value]] as const,
-          ),
-          ["retries", [annotation("chains.tekton.dev/retries"), "3"]],
-          ["transparency entry", [annotation("chains.tekton.dev/transparency"), "https://log.example.com/1"]],
-          ["upload to a log", [annotation("chains.tekton.dev/transparency-upload"), "false"]],
-          ["payload of a signature", [annotation("chains.tekton.dev/payload-pipelinerun"), "e30="]],
           ["execution mode", [annotation("experimental.tekton.dev/execution-mode"), ""]],
           ["signature of a definition", [annotation("tekton.dev/signature"), "AAAA"]],
           ["pipeline's name", [label("tekton.dev/pipeline"), "other"]],

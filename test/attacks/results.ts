@@ -27,6 +27,8 @@ const text = ({ conditions, results = [] }: RunEnd): string => JSON.stringify({ 
 
 /** Refused when nothing of what was planted shows: neither a file's content nor a foreign digest. */
 const judged = (status: RunEnd): Answer => {
+  if (status.podName === undefined || status.podName === "")
+    return { is: "unproven", detail: `no pod ran: ${text(status)}` };
   const planted = /root:|kind: KubeletConfiguration|eyJ|registry\.example\.com|f{64}|a{4097}/.exec(text(status));
   if (planted !== null) return { is: "accepted", detail: `the run shows ${planted[0].slice(0, 40)}` };
   const outcome = status.conditions.find(({ type }) => type === "Succeeded");
@@ -52,8 +54,9 @@ export const results: FactoryAttack = {
       ]),
     });
     const end = async (name: string, script: string): Promise<RunEnd> => {
-      await session.create({ ...stage(session, namespace, name, script) });
-      const run = taskRun(name, namespace, { name, namespace });
+      const task = stage(session, namespace, name, script);
+      await session.create({ ...task });
+      const run = taskRun(name, namespace, { name: task.metadata.name, namespace });
       await session.create(run);
       return runEnd(session, run);
     };
@@ -61,7 +64,7 @@ export const results: FactoryAttack = {
     const consumer = signedTask(session, namespace, "consumer", { params: [digestParam] });
     await session.create({ ...consumer });
     const consume = async (name: string, value: string): Promise<Answer> => {
-      const plain = taskRun(name, namespace, { name: "consumer", namespace });
+      const plain = taskRun(name, namespace, { name: consumer.metadata.name, namespace });
       const run = withValue(plain, ["spec", "params"], [{ name: "value", value }]);
       await session.create(run);
       const status = await runEnd(session, run);
