@@ -1,4 +1,4 @@
-import { isOneOf, userName, type Identities } from "./identities";
+import { isOneOf, removal, userName, type Identities } from "./identities";
 import { type AdmissionRule } from "./rule";
 
 /**
@@ -66,7 +66,7 @@ export const runtimeClasses = (stack: Identities, names: readonly string[]): Adm
     {
       code: "SSF-ADMISSION-061",
       path: "metadata.name",
-      admits: `!(variables.name in ${JSON.stringify(names)}) || ${isOneOf(stack)}`,
+      admits: `!(variables.name in ${JSON.stringify(names)}) || ${isOneOf(stack)} || ${removal}`,
       given: `"'" + variables.name + "' by " + ${userName}`,
       rule: "Only who brings up the stacks changes the runtime classes of the factory.",
       fix: "Change the stack of kind cluster, or name the identity in stackUsers or stackGroups.",

@@ -1,8 +1,6 @@
 import { TEAM_LABEL } from "../../components/lib/labels";
-import { isOneOf, isUser, userName, users, type Identities } from "./identities";
+import { isOneOf, isUser, removal, userName, users, type Identities } from "./identities";
 import { text, type AdmissionRule } from "./rule";
-
-const removal = `request.operation == "DELETE" && ${isUser(users.namespaceController, users.garbageCollector)}`;
 
 /** Before a run, Tekton has the API server validate what was resolved, under another name and without storing it. */
 const trial = `request.operation == "CREATE" && request.?dryRun.orValue(false) && ${isUser(users.tekton)}`;
@@ -24,7 +22,7 @@ export const definitions = (stack: Identities): AdmissionRule => ({
     {
       code: "SSF-ADMISSION-050",
       path: "metadata",
-      admits: `${isOneOf(stack)} || (${removal}) || (${trial})`,
+      admits: `${isOneOf(stack)} || ${removal} || (${trial})`,
       given: userName,
       rule: "Only who brings up the stacks changes definitions.",
       fix: "Change the team's stack, or name the identity in stackUsers or stackGroups.",
@@ -54,7 +52,7 @@ export const networkPolicies = (stack: Identities): AdmissionRule => ({
     {
       code: "SSF-ADMISSION-053",
       path: "metadata",
-      admits: `${isOneOf(stack)} || (${removal})`,
+      admits: `${isOneOf(stack)} || ${removal}`,
       given: userName,
       rule: "Only who brings up the stacks changes the network policies of a team.",
       fix: "Change the team's stack, or name the identity in stackUsers or stackGroups.",

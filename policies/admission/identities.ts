@@ -33,6 +33,12 @@ export const isUser = (...names: readonly string[]): Cel =>
 export const isOneOf = ({ users: names, groups }: Identities): Cel =>
   `(request.userInfo.username in ${texts(names)} || request.userInfo.?groups.orValue([]).exists(group, group in ${texts(groups)}))`;
 
+/** Whether the cluster itself removes the object: empties its namespace, or collects it, which ends in a last update. */
+export const removal: Cel = [
+  `(request.operation == "DELETE" && ${isUser(users.namespaceController, users.garbageCollector)})`,
+  `(request.operation == "UPDATE" && ${isUser(users.garbageCollector)} && has(object.metadata.deletionTimestamp))`,
+].join(" || ");
+
 /** Who asks, as the message shows it. */
 export const userName: Cel = `"'" + request.userInfo.username + "'"`;
 

@@ -18,6 +18,20 @@ const cases: Case[] = [
   ...definitionCases("question"),
 ];
 
+const networked = {
+  apiVersion: "node.k8s.io/v1",
+  kind: "RuntimeClass",
+  metadata: { name: "networked" },
+  handler: "runc",
+};
+
+const closed = {
+  apiVersion: "networking.k8s.io/v1",
+  kind: "NetworkPolicy",
+  metadata: { name: "leaving", namespace: teamSpace },
+  spec: { podSelector: {}, policyTypes: ["Egress"] },
+};
+
 const policiesPath = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
 
 interface Policies {
@@ -108,6 +122,24 @@ describeWithApiServer("admission", () => {
       .filter(({ status }) => (status?.typeChecking?.expressionWarnings ?? []).length > 0)
       .map(({ metadata }) => metadata.name);
     expect(faulty).toEqual(["wrong"]);
+  });
+
+  test.each([
+    ["a definition", `/apis/tekton.dev/v1/namespaces/${teamSpace}/tasks`, pipeline.tasks[0]],
+    ["a network policy", `/apis/networking.k8s.io/v1/namespaces/${teamSpace}/networkpolicies`, closed],
+    ["a runtime class of the factory", "/apis/node.k8s.io/v1/runtimeclasses", networked],
+  ])("%s that the stack removes is gone after the collector's last word, and not before", async (_, path, object) => {
+    const held = { metadata: { finalizers: ["example.test/held"] } };
+    const freed = { metadata: { finalizers: null } };
+    const name = object === networked ? "networked" : "leaving";
+    if (object !== networked) await store(path, { ...object, metadata: { ...object?.metadata, name } }, as.stack);
+    const one = `${path}/${name}`;
+    expect(await server.ask("PATCH", one, held, as.stack)).toMatchObject({ status: 200 });
+    expect(await server.ask("PATCH", one, freed, as.garbageCollector)).toMatchObject({ status: 403 });
+    expect(await server.ask("DELETE", one, undefined, as.stack)).toMatchObject({ status: 200 });
+    expect(await server.ask("PATCH", one, freed, as.garbageCollector)).toMatchObject({ status: 200 });
+    expect(await server.ask("GET", one)).toMatchObject({ status: 404 });
+    if (object === networked) await store(path, object, as.stack);
   });
 
   describe("a member of the team", () => {
