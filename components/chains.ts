@@ -129,7 +129,8 @@ export const chainsSettings = (builderId: string): Record<string, string> => ({
   "artifacts.pipelinerun.format": "slsa/v2alpha4",
   "artifacts.pipelinerun.storage": "oci",
   "artifacts.pipelinerun.signer": "x509",
-  "artifacts.pipelinerun.enable-deep-inspection": "true",
+  // Code that a stage runs can add results to its TaskRun; only those that the signed Pipeline declares count.
+  "artifacts.pipelinerun.enable-deep-inspection": "false",
   "artifacts.taskrun.format": "slsa/v2alpha4",
   // Provenance of a single task would be a second, weaker statement about the same image.
   "artifacts.taskrun.storage": "",

@@ -2,7 +2,7 @@ import { digestPattern } from "../../pipelines/model";
 import { verificationPolicyOf } from "../../pipelines";
 import { withValue, type Session } from "../../tools/cli/attack-session";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
-import { logOf, runEnd, signedTask, taskRun, type FactoryAttack, type RunEnd } from "./support";
+import { logOf, phase, runEnd, signedTask, taskRun, type FactoryAttack, type RunEnd } from "./support";
 
 const good = `sha256:${"a".repeat(64)}`;
 const foreign = `sha256:${"f".repeat(64)}`;
@@ -17,10 +17,6 @@ const scripts: readonly (readonly [name: string, script: string])[] = [
   ["directory in place of the file", `mkdir "$RESULT_VALUE"`],
   ["hint of a foreign image, as a file", `printf '%s' '${image}' >/tekton/results/IMAGES`],
   ["hint of a foreign digest, as a file", `printf '%s' '${foreign}' >/tekton/results/X_IMAGE_DIGEST`],
-  [
-    "hint of a foreign image, as the step's last words",
-    `printf '[{"key":"IMAGES","value":"${image}","type":1}]' >/tekton/termination`,
-  ],
 ];
 
 const text = ({ conditions, results = [] }: RunEnd): string => JSON.stringify({ conditions, results });
@@ -71,6 +67,8 @@ export const results: FactoryAttack = {
       if (status.conditions.some(({ type, status: is }) => type === "Succeeded" && is === "True"))
         return { is: "accepted", detail: "the reading stage took it" };
       const pod = { ...run, metadata: { ...run.metadata, name: status.podName ?? "" } };
+      // The kubelet gives the log a moment after Tekton knows the end.
+      await phase(session, pod, ["Succeeded", "Failed"]);
       return { is: "refused", by: "stage", message: await logOf(session, pod, "step-consumer") };
     };
 

@@ -54,7 +54,7 @@ describe("Chains", () => {
     expect(rendering.get("chains-config-map-chains-config").inputs.data).toMatchObject({
       "artifacts.pipelinerun.format": "slsa/v2alpha4",
       "artifacts.pipelinerun.storage": "oci",
-      "artifacts.pipelinerun.enable-deep-inspection": "true",
+      "artifacts.pipelinerun.enable-deep-inspection": "false",
       "artifacts.taskrun.storage": "",
       "artifacts.oci.storage": "oci",
       "builder.id": "https://factory.example/builder/v1",
