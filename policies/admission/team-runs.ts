@@ -170,14 +170,16 @@ const expectations = ({ metadata, spec }: PipelineRun) => ({
   workspaces: spec.workspaces,
 });
 
-const sameWorkspaces = [
-  `"workspaces" in variables.spec`,
+const theseWorkspaces = [
   "size(variables.spec.workspaces) == size(variables.template.workspaces)",
   `variables.template.workspaces.map(w, w.name) == variables.spec.workspaces.map(w, w.name)`,
   `variables.spec.workspaces.all(w, w.all(key, key in ["name", "volumeClaimTemplate"]) && "volumeClaimTemplate" in w)`,
   `variables.spec.workspaces.all(w, variables.template.workspaces.exists(t, t.name == w.name && "spec" in w.volumeClaimTemplate && w.volumeClaimTemplate.spec == t.volumeClaimTemplate.spec))`,
   `variables.spec.workspaces.all(w, w.volumeClaimTemplate.all(key, key == "spec" || (key in ["metadata", "status"] && size(w.volumeClaimTemplate[key]) == 0)))`,
 ].join(" && ");
+
+/** Tekton's webhook leaves an empty list out. */
+const sameWorkspaces = `("workspaces" in variables.spec ? (${theseWorkspaces}) : size(variables.template.workspaces) == 0)`;
 
 /** Whether every field of one but the status stands in the other with the same value. */
 const withoutStatus = (one: Cel, other: Cel): Cel =>

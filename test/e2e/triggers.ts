@@ -97,7 +97,7 @@ export const describeTriggers = (context: () => TriggerContext): void => {
         expect(params(run)).toMatchObject({ repository, commit: commit(), trigger: "push", name: "triggered" });
         expect(run.metadata.name).toBe(`go-push-${params(run).event ?? ""}`);
         expect(run.metadata.labels).toMatchObject({ "secure-software-factory.dev/trigger": "push" });
-        expect(run.status?.conditions?.[0]?.reason).toMatch(/^(Started|Running)$/);
+        expect(run.status?.conditions?.[0]?.reason).toMatch(/^(Started|Running|Resolving(Pipeline|Task)Ref)$/);
         expect(await post(body(), signature(body()))).toBe(202);
         expect((await runsOf()).filter(({ metadata }) => metadata.name.startsWith("go-push-"))).toHaveLength(1);
         await remove(run);
