@@ -2,6 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
+import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { requireDnsLabel } from "./lib/names";
@@ -11,7 +12,6 @@ import { MAXIMUM_TEAM_NAME, OWN_CLUSTER_CIDRS, teamNamespace } from "./team";
 import {
   LISTENER_PORT,
   LISTENER_ROLES,
-  nameService,
   TRIGGER_PARTS,
   TRIGGERS_NAMESPACE,
   WEBHOOK_CERTIFICATE,
@@ -312,7 +312,7 @@ const makeSchedule = (
         podSelector: { matchLabels: selector },
         policyTypes: ["Egress"],
         egress: [
-          nameService,
+          nameServer,
           forgeOf(args.repository),
           {
             to: [{ podSelector: { matchLabels: { eventlistener: team } } }],

@@ -15,6 +15,7 @@ import {
   Manifests,
   overrideData,
   setData,
+  waitForAuthority,
 } from "./lib/manifests";
 import { resources, type Resources } from "./lib/pods";
 
@@ -211,9 +212,4 @@ const shellImages = (config: string, shell: string): Record<string, string> => {
   const args = containerOf(controller, "tekton-pipelines-controller").args ?? [];
   const after = (flag: string): string => args[args.indexOf(flag) + 1] ?? flag;
   return { [after("-shell-image")]: shell, [after("-shell-image-win")]: shell };
-};
-
-/** The webhook writes its certificate and rules here itself, so that we set neither; with the first it is ready. */
-const waitForAuthority = (webhook: KubernetesObject): void => {
-  webhook.metadata.annotations = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
 };

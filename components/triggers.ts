@@ -3,6 +3,7 @@ import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
+import { nameServer } from "./lib/egress";
 import { issueCertificate } from "./lib/certificates";
 import { podSecurity, selectorLabels, standardLabels, TEAM_LABEL, TRIGGER_LABEL } from "./lib/labels";
 import {
@@ -13,6 +14,7 @@ import {
   type KubernetesObject,
   Manifests,
   overrideData,
+  waitForAuthority,
   type PolicyRule,
   type RoleObject,
 } from "./lib/manifests";
@@ -153,11 +155,6 @@ const harden = (deployment: DeploymentObject, container: string): void => {
   );
 };
 
-/** The webhook writes its certificate and rules here itself; with the first it is ready. */
-const waitForAuthority = (webhook: KubernetesObject): void => {
-  webhook.metadata.annotations = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
-};
-
 /** Upstream's objects without the interceptors, with our images, and with the rights that are used. */
 export const triggersObjects = ({ source, version, images }: TriggersArgs): readonly KubernetesObject[] => {
   const upstream = Manifests.read(join(source, "config"))
@@ -282,16 +279,6 @@ const listeners = { matchLabels: { "app.kubernetes.io/managed-by": "EventListene
 const webhooks = { matchLabels: selectorLabels(TRIGGER_PARTS.webhook) };
 const schedules = { matchLabels: selectorLabels(TRIGGER_PARTS.schedule) };
 const port = (number: number) => ({ port: number, protocol: "TCP" });
-/** The cluster's name service, as a rule of egress. */
-export const nameService = {
-  to: [
-    {
-      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "kube-system" } },
-      podSelector: { matchLabels: { "k8s-app": "kube-dns" } },
-    },
-  ],
-  ports: [{ port: 53, protocol: "UDP" }, port(53)],
-};
 
 /** Ports on which API servers answer: the usual one, and that of most hosted clusters. */
 const API_SERVER_PORTS = [6443, 443];
@@ -308,14 +295,14 @@ export const triggersPolicies = () => ({
         ports: [port(WEBHOOK_PORT)],
       },
     ],
-    egress: [nameService, { to: [{ podSelector: listeners }], ports: [port(LISTENER_PORT)] }],
+    egress: [nameServer, { to: [{ podSelector: listeners }], ports: [port(LISTENER_PORT)] }],
   },
   "event-listeners": {
     podSelector: listeners,
     policyTypes: ["Ingress", "Egress"],
     ingress: [{ from: [{ podSelector: webhooks }, { podSelector: schedules }], ports: [port(LISTENER_PORT)] }],
     egress: [
-      nameService,
+      nameServer,
       { to: [{ podSelector: webhooks }], ports: [port(WEBHOOK_PORT)] },
       // An API server is no pod, and its address is a node's or a load balancer's.
       { ports: API_SERVER_PORTS.map(port) },

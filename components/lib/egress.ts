@@ -66,7 +66,8 @@ export const kubernetesEgress = (network: string, hosts: EgressHosts, clusterCid
   return rules.length === 0 ? [] : [nameServer, ...rules];
 };
 
-const nameServer = {
+/** The cluster's name server, as a rule of egress. */
+export const nameServer = {
   to: [
     {
       namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "kube-system" } },

@@ -387,3 +387,8 @@ const readDocuments = (file: string): KubernetesObject[] =>
   parseAllDocuments(readFileSync(file, "utf8"))
     .map((document) => document.toJS() as KubernetesObject | null)
     .filter((object): object is KubernetesObject => object !== null);
+
+/** A webhook of Knative writes its certificate and rules here itself, so that we set neither; with the first it is ready. */
+export const waitForAuthority = (webhook: KubernetesObject): void => {
+  webhook.metadata.annotations = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
+};
