@@ -251,7 +251,12 @@ describe("stack of kind team", () => {
     let outputs: pulumi.Inputs = {};
     const rendering = await render(
       async () => {
-        outputs = await teamStack({ ...config, forges: "git.test", goProxy: "https://mirror.test:8081", languages: "go" });
+        outputs = await teamStack({
+          ...config,
+          forges: "git.test",
+          goProxy: "https://mirror.test:8081",
+          languages: "go",
+        });
       },
       { extra: referenceTo(factoryOutputs) },
     );
