@@ -13,6 +13,7 @@ import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { container, hostInventory } from "./host";
 import { probe } from "./probe";
+import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
 import { describeTriggers, triggerSettings } from "./triggers";
 
 const root = resolve(__dirname, "../..");
@@ -21,15 +22,10 @@ const minutes = 60_000;
 /** A second factory beside any that is up: stacks, state and cluster of its own. */
 const cluster = `ssf-e2e-${process.pid}`;
 const state = join(mkdtempSync(join(tmpdir(), "ssf-e2e-")), "state");
-const stacks = "e2e-cluster,e2e-factory,e2e-team";
-const config = [`e2e-cluster:clusterName=${cluster}`, ...triggerSettings("e2e-team")];
+const strict = new StrictTeam("e2e-strict");
+const stacks = `e2e-cluster,e2e-factory,e2e-team,${strict.stack}`;
+const config = [`e2e-cluster:clusterName=${cluster}`, ...triggerSettings("e2e-team"), ...strict.settings()];
 const env = { ...process.env, SSF_STATE: state, SSF_STACKS: stacks, SSF_CONFIG: config.join("\n") };
-
-interface Ended {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
 
 /** Runs `./factory` as a person would, and shows its progress. */
 const factory = (...args: string[]): Promise<Ended> =>
@@ -172,6 +168,8 @@ describe("a program", () => {
   );
 });
 
+describeSupplyChain(strict, factory);
+
 describe("the factory under attack", () => {
   test(
     "refuses every attack, passes every control, and is left as it was",
@@ -188,6 +186,16 @@ describe("the factory under attack", () => {
       expect(left.split("\n").filter((name) => name.includes("attack-"))).toEqual([]);
     },
     40 * minutes,
+  );
+
+  test(
+    "leaves nothing of one build for the next",
+    async () => {
+      const attacked = await factory("attack", "cache-poisoning", "--json");
+      expect(JSON.parse(attacked.stdout)).toMatchObject({ held: true, attacks: [{ verdict: "held" }] });
+      expect(attacked.code).toBe(0);
+    },
+    20 * minutes,
   );
 });
 
