@@ -9,6 +9,7 @@ import { readyStack, removeStack, stackOutputs, update } from "../../tools/cli/p
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
+import { attacks } from "../attacks";
 import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { container, hostInventory } from "./host";
@@ -103,12 +104,15 @@ describe("a program", () => {
     20 * minutes,
   );
 
-  test.each(["npm-service", "pip-service"])(
-    "in another language, %s, is built, and its provenance holds",
-    async (name) => {
-      const built = await factory("build", `examples/${name}`, "--json");
-      expect(built.code).toBe(0);
-      expect((await factory("verify", (JSON.parse(built.stdout) as { image: string }).image)).code).toBe(0);
+  test(
+    "in another language is built, and its provenance holds",
+    async () => {
+      const others = ["npm-service", "pip-service"].map(async (name) => {
+        const built = await factory("build", `examples/${name}`, "--json");
+        expect(built.code).toBe(0);
+        expect((await factory("verify", (JSON.parse(built.stdout) as { image: string }).image)).code).toBe(0);
+      });
+      await Promise.all(others);
     },
     20 * minutes,
   );
@@ -174,7 +178,7 @@ describe("the factory under attack", () => {
   test(
     "refuses every attack, passes every control, and is left as it was",
     async () => {
-      const attacked = await factory("attack", "--json");
+      const attacked = await factory("attack", ...attacks.map(({ name }) => name), "--json");
       expect(notAsItMust(attacked.stdout)).toEqual([]);
       expect(attacked.code).toBe(0);
       const left = await kubectl.text([
@@ -186,16 +190,6 @@ describe("the factory under attack", () => {
       expect(left.split("\n").filter((name) => name.includes("attack-"))).toEqual([]);
     },
     40 * minutes,
-  );
-
-  test(
-    "leaves nothing of one build for the next",
-    async () => {
-      const attacked = await factory("attack", "cache-poisoning", "--json");
-      expect(JSON.parse(attacked.stdout)).toMatchObject({ held: true, attacks: [{ verdict: "held" }] });
-      expect(attacked.code).toBe(0);
-    },
-    20 * minutes,
   );
 });
 

@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdir, readFile, rm, statfs, symlink, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, rename, rm, statfs, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { findInstalled } from "./installed";
@@ -69,6 +69,9 @@ export const moduleKey = async (name: string): Promise<string> => {
   );
 };
 
+/** How Go names the program of a main package: by the last part of its path that is no major version. */
+const executableName = (path: string): string => basename(path.replace(/\/v[0-9]+$/, ""));
+
 /** Builds a module's programs into `bin/` and keeps its run-time files in `share/`. */
 export const buildModule = async (name: string): Promise<string> =>
   stored(name, await moduleKey(name), async (output) => {
@@ -114,12 +117,15 @@ export const buildModule = async (name: string): Promise<string> =>
         await symlink(join(installed.directory, program), join(output, "bin", program));
       return rm(source, { recursive: true });
     }
-    await withCompileCache(async () => {
-      for (const [program, pkg] of Object.entries(spec.programs)) {
-        const target = pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`;
-        await go("build", ...flags, "-o", join(output, "bin", program), target);
-      }
-    });
+    const targets = Object.entries(spec.programs).map(([program, pkg]) => ({
+      program,
+      target: pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`,
+    }));
+    const built = join(source, ".built/");
+    await withCompileCache(() => go("build", ...flags, "-o", built, ...targets.map(({ target }) => target)));
+    await mkdir(join(output, "bin"), { recursive: true });
+    for (const { program, target } of targets)
+      await rename(join(built, target === "." ? name : executableName(target)), join(output, "bin", program));
     await rm(source, { recursive: true });
   });
 
@@ -152,7 +158,7 @@ let running = 0;
 const waiting: (() => void)[] = [];
 
 /** Runs a build; before it starts, drops the compile cache when it has grown too large and nobody uses it. */
-const withCompileCache = async (build: () => Promise<void>): Promise<void> => {
+const withCompileCache = async (build: () => Promise<unknown>): Promise<void> => {
   freeAtStart ??= await freeGibibytes();
   const tooLarge = async () => (freeAtStart ?? 0) - (await freeGibibytes()) > compileCacheLimit;
   while (running > 0 && (await tooLarge())) await new Promise<void>((resume) => waiting.push(resume));
