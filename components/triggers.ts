@@ -58,7 +58,7 @@ export const WEBHOOK_PORT = 8443;
 export const LISTENER_PORT = 8080;
 
 /** Label of a namespace whose pods may call the webhooks, such as that of the cluster's ingress controller. */
-export const WEBHOOK_CALLER_LABEL = "secure-software-factory.dev/calls-webhooks";
+const WEBHOOK_CALLER_LABEL = "secure-software-factory.dev/calls-webhooks";
 
 /** Parts of a team's trigger, as the label `app.kubernetes.io/name` of their pods. */
 export const TRIGGER_PARTS = { webhook: "team-webhook", schedule: "team-schedule" } as const;

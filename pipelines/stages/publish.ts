@@ -11,7 +11,7 @@ import { sbomFile, sbomMediaType, sbomWorkspace } from "./scan";
 export type ArtefactKind = "image" | "file";
 
 /** Type of the manifest that holds files. */
-export const filesArtefactType = "application/vnd.secure-software-factory.files.v1";
+const filesArtefactType = "application/vnd.secure-software-factory.files.v1";
 
 /** What {@link publish} needs. */
 export interface PublishArgs {
