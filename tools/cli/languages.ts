@@ -90,8 +90,7 @@ const requireOffered = (asked: string, offered: readonly string[]): string => {
 };
 
 const languageOf = (present: readonly string[], offered: readonly string[]): string => {
-  const names = (some: readonly string[]) =>
-    some.map((name) => `${known[name]?.files[0] ?? "?"} (${name})`).join(", ");
+  const names = (some: readonly string[]) => some.map((name) => `${known[name]?.files[0] ?? "?"} (${name})`).join(", ");
   const candidates = offered.filter((name) => name in known);
   const found = candidates.filter((name) => present.includes(known[name]?.files[0] ?? ""));
   const [first, ...others] = found;
