@@ -43,8 +43,6 @@ export interface TektonArgs {
   version: string;
   /** RuntimeClass of every pod that asks for no other. @default the cluster's own runtime */
   defaultRuntimeClass?: string;
-  /** Namespaces whose definitions may be resolved. @default all but those of the control plane */
-  definitionNamespaces?: string[];
 }
 
 const NAMESPACE = "tekton-pipelines";
@@ -169,15 +167,11 @@ export const coreObjects = (args: TektonArgs): readonly KubernetesObject[] => {
 /** The resolvers' controller and its settings. */
 export const resolverObjects = (args: TektonArgs): readonly KubernetesObject[] => {
   const { images } = args;
-  const allowed = args.definitionNamespaces ?? [];
   return Manifests.read(join(args.source, "config/resolvers"))
     .patch("Namespace", RESOLVERS, restrict)
     .patch("ConfigMap", "resolvers-feature-flags", (flags) => overrideData(flags, RESOLVER_FLAGS))
     .patch("ConfigMap", "cluster-resolver-config", (config) =>
-      overrideData(config, {
-        "allowed-namespaces": allowed.join(","),
-        "blocked-namespaces": CONTROL_PLANE.join(","),
-      }),
+      overrideData(config, { "blocked-namespaces": CONTROL_PLANE.join(",") }),
     )
     .patch("ClusterRole", "tekton-pipelines-resolvers-resolution-request-updates", (role) => {
       // Upstream lets the resolvers read every Secret of the cluster, for logins to forges that we do not use.

@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { nameServer } from "./lib/egress";
 import { issueCertificate } from "./lib/certificates";
-import { podSecurity, selectorLabels, standardLabels, TEAM_LABEL, TRIGGER_LABEL } from "./lib/labels";
+import { podSecurity, selectorLabels, standardLabels } from "./lib/labels";
 import {
   containerOf,
   createObjects,
@@ -58,7 +58,7 @@ export const WEBHOOK_PORT = 8443;
 export const LISTENER_PORT = 8080;
 
 /** Label of a namespace whose pods may call the webhooks, such as that of the cluster's ingress controller. */
-export const WEBHOOK_CALLER_LABEL = "secure-software-factory.dev/calls-webhooks";
+const WEBHOOK_CALLER_LABEL = "secure-software-factory.dev/calls-webhooks";
 
 /** Parts of a team's trigger, as the label `app.kubernetes.io/name` of their pods. */
 export const TRIGGER_PARTS = { webhook: "team-webhook", schedule: "team-schedule" } as const;
@@ -114,31 +114,8 @@ export class Triggers extends pulumi.ComponentResource {
       inNamespace,
     );
 
-    const claims = { name: "ssf-trigger-claims", labels };
-    const rule = new k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
-      `${name}-claims`,
-      { metadata: claims, spec: claimRule() },
-      child,
-    );
-    const bound = new k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
-      `${name}-claims-binding`,
-      {
-        metadata: claims,
-        spec: {
-          policyName: claims.name,
-          validationActions: ["Deny", "Audit"],
-          matchResources: {
-            matchPolicy: "Equivalent",
-            namespaceSelector: { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] },
-            objectSelector: {},
-          },
-        },
-      },
-      { ...child, dependsOn: [rule] },
-    );
-
     this.namespace = pulumi
-      .all([...objects, ...policies, certificate, bound].map((resource) => resource.id))
+      .all([...objects, ...policies, certificate].map((resource) => resource.id))
       .apply(() => TRIGGERS_NAMESPACE);
     this.registerOutputs({ namespace: this.namespace });
   }
@@ -308,47 +285,4 @@ export const triggersPolicies = () => ({
       { ports: API_SERVER_PORTS.map(port) },
     ],
   },
-});
-
-/**
- * Who may say what started a run: only a team's event listener says push or schedule, and it says nothing else.
- * Later changes of a run's parameters are refused by Tekton.
- */
-export const claimRule = () => ({
-  failurePolicy: "Fail",
-  matchConstraints: {
-    matchPolicy: "Equivalent",
-    namespaceSelector: {},
-    objectSelector: {},
-    resourceRules: [
-      {
-        apiGroups: ["tekton.dev"],
-        apiVersions: ["v1"],
-        operations: ["CREATE"],
-        resources: ["pipelineruns"],
-        scope: "Namespaced",
-      },
-    ],
-  },
-  variables: [
-    {
-      name: "isEvent",
-      expression: `request.userInfo.username == "system:serviceaccount:${TRIGGERS_NAMESPACE}:" + namespaceObject.metadata.labels[${JSON.stringify(TEAM_LABEL)}]`,
-    },
-    { name: "params", expression: "has(object.spec.params) ? object.spec.params : []" },
-    { name: "labels", expression: "has(object.metadata.labels) ? object.metadata.labels : {}" },
-  ],
-  validations: [
-    {
-      expression:
-        "!variables.isEvent || variables.params.exists_one(p, p.name == 'trigger' && p.value in ['push', 'schedule'])",
-      message: "SSF-TRIGGER-002 params.trigger: a run that an event starts says push or schedule",
-      reason: "Forbidden",
-    },
-    {
-      expression: `variables.isEvent || (variables.params.all(p, (p.name != 'trigger' || p.value == 'manual') && (p.name != 'event' || p.value == 'none')) && (!(${JSON.stringify(TRIGGER_LABEL)} in variables.labels) || variables.labels[${JSON.stringify(TRIGGER_LABEL)}] == 'manual'))`,
-      message: `SSF-TRIGGER-003 params.trigger: only the team's event listener says that a push or a schedule started a run; leave out the parameters trigger and event, and the label ${TRIGGER_LABEL}`,
-      reason: "Forbidden",
-    },
-  ],
 });

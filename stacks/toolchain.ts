@@ -6,7 +6,7 @@ import { z } from "zod";
 import { FactoryError, type Problem } from "../components/lib/errors";
 
 /** File that the toolchain's builder writes, at the root of the checkout. */
-export const LOCK_FILE = join(__dirname, "..", "toolchain.lock.json");
+const LOCK_FILE = join(__dirname, "..", "toolchain.lock.json");
 
 const toolchainSchema = z.object({
   platform: z.string(),

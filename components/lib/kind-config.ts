@@ -9,7 +9,7 @@ const nodeDirectory = "/etc/kubernetes/factory";
 export const hostDirectory = "@directory@";
 
 /** Namespaces in which the cluster's own privileged parts run; Pod Security does not look at them. */
-export const exemptNamespaces = ["kube-system"];
+const exemptNamespaces = ["kube-system"];
 
 /** Go's names of the TLS 1.2 suites with forward secrecy and authenticated encryption (TLS 1.3 has no other kind). */
 const cipherSuites = [

@@ -1,5 +1,5 @@
 /** The user and group that every image of the factory runs as. */
-export const NON_ROOT = 65532;
+const NON_ROOT = 65532;
 
 /** Pod-level security of an ordinary service of the factory; holds under Pod Security `restricted`. */
 export const restrictedPod = {

@@ -1,6 +1,5 @@
-import type { Language, LanguageContext, Stage, StageResources } from "../model";
-import { patterns } from "../patterns";
-import { authorities } from "../stages/certificates";
+import type { Language } from "../model";
+import { language } from "./language";
 
 /** Settings of a team's Go pipeline; each becomes part of the signed definitions. */
 export interface GoOptions {
@@ -10,8 +9,6 @@ export interface GoOptions {
   goSumDb?: string;
   /** Modules that the checksum database does not know, as GONOSUMDB. @default none */
   goNoSumDb?: string;
-  /** What stage build may use. @default 2 CPUs, 3Gi of memory, 8Gi of scratch space */
-  buildResources?: Partial<StageResources>;
 }
 
 /** A package of the module, as a path from its directory. */
@@ -54,85 +51,36 @@ go env -json GOVERSION GOOS GOARCH GOAMD64 GOARM64 GOEXPERIMENT GOFIPS140 CGO_EN
 printf '%s/%s' "$(go env GOOS)" "$(go env GOARCH)" >"$RESULT_PLATFORM"
 `;
 
-const directory = {
-  name: "directory",
-  description: "Directory of the module.",
-  pattern: patterns.directory,
-  from: { run: "directory" },
-};
-
-const stages = (options: GoOptions, context: LanguageContext): Stage[] => {
-  const image = context.images["stage-go"] ?? "";
-  const trusted = authorities(context.caBundleConfigMap);
-  return [
-    {
-      name: "ingest-dependencies",
-      description: "Downloads every module and checks it against go.sum.",
-      image,
-      script: ingestScript,
-      params: [directory],
-      results: [],
-      reads: ["source"],
-      writes: "dependencies",
-      network: "dependencies",
-      env: {
-        ...settings,
-        ...(options.goProxy === undefined ? {} : { GOPROXY: options.goProxy }),
-        ...(options.goSumDb === undefined ? {} : { GOSUMDB: options.goSumDb }),
-        ...(options.goNoSumDb === undefined ? {} : { GONOSUMDB: options.goNoSumDb }),
-        SSL_CERT_FILE: trusted.files.join(),
-      },
-      mounts: trusted.mounts,
-      resources: { cpu: "1", memory: "1Gi", scratch: "8Gi" },
-    },
-    {
-      name: "build",
-      description: "Builds one main package from source and dependencies alone.",
-      image,
-      script: buildScript,
-      params: [
-        directory,
-        { name: "package", description: "Main package.", pattern: packagePattern, from: { run: "package" } },
-        {
-          name: "timestamp",
-          description: "Time that the build takes for now, in seconds since 1970.",
-          pattern: patterns.timestamp,
-          from: { stage: "ingest-source", result: "timestamp" },
-        },
-      ],
-      results: [
-        { name: "environment", description: "Go version and settings of the build, as JSON." },
-        { name: "platform", description: "Platform that the program runs on." },
-      ],
-      reads: ["source", "dependencies"],
-      writes: "output",
-      network: "none",
-      env: settings,
-      mounts: [],
-      resources: { cpu: "2", memory: "3Gi", scratch: "8Gi", ...options.buildResources },
-    },
-  ];
-};
-
 /** Programs in Go: a module with `go.sum` and a main package. Without cgo, so that the image needs nothing else. */
-export const go = (options: GoOptions = {}): Language => ({
-  name: "go",
-  params: [
-    {
+export const go = ({ goProxy, goSumDb, goNoSumDb }: GoOptions = {}): Language =>
+  language({
+    name: "go",
+    image: "stage-go",
+    unit: "module",
+    param: {
       name: "package",
       description: "the main package, as a path from the module's directory, such as ./cmd/server.",
       pattern: packagePattern,
       default: ".",
     },
-  ],
-  stages: (context) => stages(options, context),
-  outputStage: "build",
-  entrypoint: ["/app"],
-  results: [
-    {
-      name: "build-environment",
-      description: "Go version and settings of the build, as JSON.",
-      from: { stage: "build", result: "environment" },
+    ingest: {
+      description: "Downloads every module and checks it against go.sum.",
+      script: ingestScript,
+      env: {
+        ...settings,
+        ...(goProxy === undefined ? {} : { GOPROXY: goProxy }),
+        ...(goSumDb === undefined ? {} : { GOSUMDB: goSumDb }),
+        ...(goNoSumDb === undefined ? {} : { GONOSUMDB: goNoSumDb }),
+      },
+      authorities: "SSL_CERT_FILE",
+      scratch: "8Gi",
     },
-  ],
-});
+    build: {
+      description: "Builds one main package from source and dependencies alone.",
+      script: buildScript,
+      env: settings,
+      param: "Main package.",
+      environment: "Go version and settings of the build, as JSON.",
+    },
+    entrypoint: ["/app"],
+  });

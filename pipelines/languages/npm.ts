@@ -1,14 +1,12 @@
-import type { Language, LanguageContext, Stage, StageResources } from "../model";
+import type { Language } from "../model";
 import { patterns } from "../patterns";
-import { authorities } from "../stages/certificates";
+import { language } from "./language";
 import { writeProgram } from "./program";
 
 /** Settings of a team's npm pipeline; each becomes part of the signed definitions. */
 export interface NpmOptions {
   /** The https address of the registry, or of a mirror of it. @default npm's own */
   registry?: string;
-  /** What stage build may use. @default 2 CPUs, 3Gi of memory, 8Gi of scratch space */
-  buildResources?: Partial<StageResources>;
 }
 
 const ingestScript = `
@@ -55,57 +53,32 @@ printf '{"node":"%s","npm":"%s"}' "$(node --version)" "$(npm --version)" >"$RESU
 printf 'linux/%s' "$(node -p '({ x64: "amd64" })[process.arch] ?? process.arch')" >"$RESULT_PLATFORM"
 `;
 
-const directory = {
-  name: "directory",
-  description: "Directory of the package.",
-  pattern: patterns.directory,
-  from: { run: "directory" },
-};
-
-const stages = (options: NpmOptions, context: LanguageContext): Stage[] => {
-  const image = context.images["stage-node"] ?? "";
-  const trusted = authorities(context.caBundleConfigMap);
-  return [
-    {
-      name: "ingest-dependencies",
-      description: "Downloads every package and checks it against package-lock.json; runs no code of them.",
-      image,
-      script: ingestScript,
-      params: [directory],
-      results: [],
-      reads: ["source"],
-      writes: "dependencies",
-      network: "dependencies",
-      env: {
-        NODE_OPTIONS: "--use-openssl-ca",
-        NPM_REGISTRY: options.registry ?? "https://registry.npmjs.org/",
-        SSL_CERT_FILE: trusted.files.join(),
-      },
-      mounts: trusted.mounts,
-      resources: { cpu: "1", memory: "1Gi", scratch: "1Gi" },
+/**
+ * Programs for Node.js: a package with `package-lock.json`. The image holds Node and, in `/app`, the package as it is
+ * after its `build` script, with the dependencies that it needs when it runs.
+ */
+export const npm = ({ registry = "https://registry.npmjs.org/" }: NpmOptions = {}): Language =>
+  language({
+    name: "npm",
+    image: "stage-node",
+    unit: "package",
+    param: {
+      name: "main",
+      description:
+        "the file that the image runs, as a path from the package's directory; . is what package.json names.",
+      pattern: patterns.directory,
+      default: ".",
     },
-    {
-      name: "build",
+    ingest: {
+      description: "Downloads every package and checks it against package-lock.json; runs no code of them.",
+      script: ingestScript,
+      env: { NODE_OPTIONS: "--use-openssl-ca", NPM_REGISTRY: registry },
+      authorities: "SSL_CERT_FILE",
+      scratch: "1Gi",
+    },
+    build: {
       description: "Installs and builds one package from source and dependencies alone.",
-      image,
       script: buildScript,
-      params: [
-        directory,
-        { name: "main", description: "File that the image runs.", pattern: patterns.directory, from: { run: "main" } },
-        {
-          name: "timestamp",
-          description: "Time that the build takes for now, in seconds since 1970.",
-          pattern: patterns.timestamp,
-          from: { stage: "ingest-source", result: "timestamp" },
-        },
-      ],
-      results: [
-        { name: "environment", description: "Versions of Node and npm, as JSON." },
-        { name: "platform", description: "Platform that the program runs on." },
-      ],
-      reads: ["source", "dependencies"],
-      writes: "output",
-      network: "none",
       env: {
         NPM_CONFIG_AUDIT: "false",
         NPM_CONFIG_FOREGROUND_SCRIPTS: "true",
@@ -115,36 +88,9 @@ const stages = (options: NpmOptions, context: LanguageContext): Stage[] => {
         NPM_CONFIG_UPDATE_NOTIFIER: "false",
         RUNTIME: "/opt/runtime",
       },
-      mounts: [],
-      resources: { cpu: "2", memory: "3Gi", scratch: "8Gi", ...options.buildResources },
+      param: "File that the image runs.",
+      environment: "Versions of Node and npm, as JSON.",
     },
-  ];
-};
-
-/**
- * Programs for Node.js: a package with `package-lock.json`. The image holds Node and, in `/app`, the package as it is
- * after its `build` script, with the dependencies that it needs when it runs.
- */
-export const npm = (options: NpmOptions = {}): Language => ({
-  name: "npm",
-  params: [
-    {
-      name: "main",
-      description:
-        "the file that the image runs, as a path from the package's directory; . is what package.json names.",
-      pattern: patterns.directory,
-      default: ".",
-    },
-  ],
-  stages: (context) => stages(options, context),
-  outputStage: "build",
-  // A link to the file, which Node follows before it looks for the file's package.
-  entrypoint: ["/usr/bin/node", "/main"],
-  results: [
-    {
-      name: "build-environment",
-      description: "Versions of Node and npm, as JSON.",
-      from: { stage: "build", result: "environment" },
-    },
-  ],
-});
+    // A link to the file, which Node follows before it looks for the file's package.
+    entrypoint: ["/usr/bin/node", "/main"],
+  });

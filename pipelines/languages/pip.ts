@@ -1,14 +1,11 @@
-import type { Language, LanguageContext, Stage, StageResources } from "../model";
-import { patterns } from "../patterns";
-import { authorities } from "../stages/certificates";
+import type { Language } from "../model";
+import { language } from "./language";
 import { writeProgram } from "./program";
 
 /** Settings of a team's pip pipeline; each becomes part of the signed definitions. */
 export interface PipOptions {
   /** The https address of the package index, or of a mirror of it. @default pip's own */
   index?: string;
-  /** What stage build may use. @default 2 CPUs, 3Gi of memory, 8Gi of scratch space */
-  buildResources?: Partial<StageResources>;
 }
 
 /** The name of a module or package, as after `import`. */
@@ -90,86 +87,34 @@ machine = platform.machine()
 print("linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine), end="")' >"$RESULT_PLATFORM"
 `;
 
-const directory = {
-  name: "directory",
-  description: "Directory of the program.",
-  pattern: patterns.directory,
-  from: { run: "directory" },
-};
-
-const stages = (options: PipOptions, context: LanguageContext): Stage[] => {
-  const image = context.images["stage-python"] ?? "";
-  const trusted = authorities(context.caBundleConfigMap);
-  return [
-    {
-      name: "ingest-dependencies",
-      description: "Downloads every wheel and checks it against requirements.txt; runs no code of them.",
-      image,
-      script: ingestScript,
-      params: [directory],
-      results: [],
-      reads: ["source"],
-      writes: "dependencies",
-      network: "dependencies",
-      env: {
-        ...settings,
-        PIP_CERT: trusted.files.join(),
-        ...(options.index === undefined ? {} : { PIP_INDEX_URL: options.index }),
-      },
-      mounts: trusted.mounts,
-      resources: { cpu: "1", memory: "1Gi", scratch: "4Gi" },
-    },
-    {
-      name: "build",
-      description: "Installs one program from source and dependencies alone.",
-      image,
-      script: buildScript,
-      params: [
-        directory,
-        { name: "module", description: "Module that the image runs.", pattern: modulePattern, from: { run: "module" } },
-        {
-          name: "timestamp",
-          description: "Time that the build takes for now, in seconds since 1970.",
-          pattern: patterns.timestamp,
-          from: { stage: "ingest-source", result: "timestamp" },
-        },
-      ],
-      results: [
-        { name: "environment", description: "Versions of Python and pip, as JSON." },
-        { name: "platform", description: "Platform that the program runs on." },
-      ],
-      reads: ["source", "dependencies"],
-      writes: "output",
-      network: "none",
-      env: { ...settings, RUNTIME: "/opt/runtime" },
-      mounts: [],
-      resources: { cpu: "2", memory: "3Gi", scratch: "8Gi", ...options.buildResources },
-    },
-  ];
-};
-
 /**
  * Programs in Python: a directory with `requirements.txt`, every entry with version and hashes. The image holds Python,
  * the dependencies and, in `/app`, the program: installed where it has a `pyproject.toml` or `setup.py`, else as it is.
  */
-export const pip = (options: PipOptions = {}): Language => ({
-  name: "pip",
-  params: [
-    {
+export const pip = ({ index }: PipOptions = {}): Language =>
+  language({
+    name: "pip",
+    image: "stage-python",
+    unit: "program",
+    param: {
       name: "module",
       description: "the module that the image runs, as python3 -m would.",
       pattern: modulePattern,
       default: "app",
     },
-  ],
-  stages: (context) => stages(options, context),
-  outputStage: "build",
-  entrypoint: ["/usr/bin/python3", "-P", "/main.py"],
-  results: [
-    {
-      name: "build-environment",
-      description: "Versions of Python and pip, as JSON.",
-      from: { stage: "build", result: "environment" },
+    ingest: {
+      description: "Downloads every wheel and checks it against requirements.txt; runs no code of them.",
+      script: ingestScript,
+      env: { ...settings, ...(index === undefined ? {} : { PIP_INDEX_URL: index }) },
+      authorities: "PIP_CERT",
+      scratch: "4Gi",
     },
-  ],
-});
+    build: {
+      description: "Installs one program from source and dependencies alone.",
+      script: buildScript,
+      env: { ...settings, RUNTIME: "/opt/runtime" },
+      param: "Module that the image runs.",
+      environment: "Versions of Python and pip, as JSON.",
+    },
+    entrypoint: ["/usr/bin/python3", "-P", "/main.py"],
+  });

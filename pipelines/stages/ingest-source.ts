@@ -1,6 +1,7 @@
 import type { RunResult, Stage } from "../model";
 import { patterns } from "../patterns";
 import { authorities, withAuthority } from "./certificates";
+import { directory } from "./params";
 
 /** What {@link ingestSource} needs. */
 export interface IngestSourceArgs {
@@ -124,12 +125,7 @@ export const ingestSource = (args: IngestSourceArgs): Stage => {
         from: { run: "repository" },
       },
       { name: "commit", description: "Full id of the commit.", pattern: patterns.commit, from: { run: "commit" } },
-      {
-        name: "directory",
-        description: "Directory that is built.",
-        pattern: patterns.directory,
-        from: { run: "directory" },
-      },
+      directory(),
     ],
     results: [
       { name: "commit", description: "Full id of the commit that was checked out." },

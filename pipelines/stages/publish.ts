@@ -1,6 +1,7 @@
 import { digestPattern, type RunResult, type Stage } from "../model";
 import { patterns } from "../patterns";
 import { authorities } from "./certificates";
+import { commit, imageName, timestamp, url } from "./params";
 import { sbomFile, sbomMediaType, sbomWorkspace } from "./scan";
 
 /**
@@ -10,7 +11,7 @@ import { sbomFile, sbomMediaType, sbomWorkspace } from "./scan";
 export type ArtefactKind = "image" | "file";
 
 /** Type of the manifest that holds files. */
-export const filesArtefactType = "application/vnd.secure-software-factory.files.v1";
+const filesArtefactType = "application/vnd.secure-software-factory.files.v1";
 
 /** What {@link publish} needs. */
 export interface PublishArgs {
@@ -210,30 +211,10 @@ export const publish = (args: PublishArgs): Stage => {
     image: args.image,
     script: scriptFor(args),
     params: [
-      {
-        name: "name",
-        description: "Last part of the image's name.",
-        pattern: patterns.imageName,
-        from: { run: "name" },
-      },
-      {
-        name: "url",
-        description: "Address of the source.",
-        pattern: patterns.repository,
-        from: { stage: "ingest-source", result: "url" },
-      },
-      {
-        name: "commit",
-        description: "Commit of the source.",
-        pattern: patterns.commit,
-        from: { stage: "ingest-source", result: "commit" },
-      },
-      {
-        name: "timestamp",
-        description: "Time that the image bears, in seconds since 1970.",
-        pattern: patterns.timestamp,
-        from: { stage: "ingest-source", result: "timestamp" },
-      },
+      imageName,
+      url,
+      commit,
+      timestamp("the image bears"),
       {
         name: "platform",
         description: "Platform that the output runs on.",

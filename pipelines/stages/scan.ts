@@ -1,5 +1,5 @@
 import type { RunResult, Stage, Workspace } from "../model";
-import { patterns } from "../patterns";
+import { commit, directory, imageName, timestamp, url } from "./params";
 
 /** What {@link scan} needs. */
 export interface ScanArgs {
@@ -167,33 +167,7 @@ export const scan = ({ image, deniedPackages = [], deniedLicenses = [] }: ScanAr
   description: "Writes the bill of materials, and refuses what the team's deny lists name.",
   image,
   script,
-  params: [
-    {
-      name: "directory",
-      description: "Directory that is built.",
-      pattern: patterns.directory,
-      from: { run: "directory" },
-    },
-    { name: "name", description: "Last part of the image's name.", pattern: patterns.imageName, from: { run: "name" } },
-    {
-      name: "url",
-      description: "Address of the source.",
-      pattern: patterns.repository,
-      from: { stage: "ingest-source", result: "url" },
-    },
-    {
-      name: "commit",
-      description: "Commit of the source.",
-      pattern: patterns.commit,
-      from: { stage: "ingest-source", result: "commit" },
-    },
-    {
-      name: "timestamp",
-      description: "Time that the document bears, in seconds since 1970.",
-      pattern: patterns.timestamp,
-      from: { stage: "ingest-source", result: "timestamp" },
-    },
-  ],
+  params: [directory(), imageName, url, commit, timestamp("the document bears")],
   results: [{ name: "packages", description: "Number of packages that the document lists." }],
   reads: ["source", "dependencies", "output"],
   writes: sbomWorkspace.name,

@@ -1,3 +1,4 @@
+import { TEAM_LABEL } from "../../components/lib/labels";
 import { text, texts, type Cel } from "./rule";
 
 /** Users of the API server who are known by name. */
@@ -32,6 +33,9 @@ export const isUser = (...names: readonly string[]): Cel =>
 /** Whether the request comes from one of these users or a member of one of these groups. */
 export const isOneOf = ({ users: names, groups }: Identities): Cel =>
   `(request.userInfo.username in ${texts(names)} || request.userInfo.?groups.orValue([]).exists(group, group in ${texts(groups)}))`;
+
+/** Whether the request comes from the trigger of the team whose namespace it is about. */
+export const isTrigger: Cel = `request.userInfo.username == ${text(triggerOf(""))} + namespaceObject.metadata.labels[${text(TEAM_LABEL)}]`;
 
 /** Whether the cluster itself removes the object: empties its namespace, or collects it, which ends in a last update. */
 export const removal: Cel = [

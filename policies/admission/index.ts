@@ -6,7 +6,7 @@ import { networkJail } from "./network-jail";
 import { podForm, podImages } from "./pods";
 import { reservedMetadata } from "./reserved-metadata";
 import type { AdmissionRule } from "./rule";
-import { childRuns, podStatus, runReference, runStatus } from "./runs";
+import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./runs";
 
 export { triggerOf, users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";
 export type { AdmissionRule, Scope, Validation } from "./rule";
@@ -40,6 +40,7 @@ export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
     accountTokens,
     reservedMetadata(stack),
     runReference,
+    runTrigger,
     childRuns,
     runStatus,
     definitions(stack),

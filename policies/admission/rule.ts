@@ -20,7 +20,7 @@ export interface Variable {
 /** One condition, and what a person is told whose request breaks it. */
 export interface Validation {
   /** Stable code. */
-  code: `SSF-ADMISSION-${string}`;
+  code: `SSF-${"ADMISSION" | "TRIGGER"}-${string}`;
   /** Where the value stands in the request. */
   path: string;
   /** Condition under which the request is admitted. */

@@ -1,5 +1,6 @@
-import { isUser, userName, users } from "./identities";
-import { texts, type AdmissionRule } from "./rule";
+import { TRIGGER_LABEL } from "../../components/lib/labels";
+import { isTrigger, isUser, userName, users } from "./identities";
+import { text, texts, type AdmissionRule } from "./rule";
 
 /** What holds for the runs of every team, whatever its pipelines; the team's own rule says the rest. */
 export const runReference: AdmissionRule = {
@@ -35,6 +36,45 @@ export const runReference: AdmissionRule = {
       given: `"resolver" in variables.reference ? string(variables.reference.resolver) + " " + variables.params.map(p, string(p.name) + "=" + string(p.value)).join(", ") : "by plain name"`,
       rule: "A pipeline is fetched by the resolver cluster from the namespace of the run, for only then its signature is checked.",
       fix: "Set resolver to cluster and params to kind (pipeline), name and namespace (that of the run).",
+    },
+  ],
+};
+
+/** What starts runs by itself. */
+export const TRIGGERS = ["push", "schedule"];
+
+/** Provenance records what started a run. */
+export const runTrigger: AdmissionRule = {
+  name: "ssf-run-trigger",
+  protects: "Only a team's trigger says that a push or a schedule started a run, and it says nothing else.",
+  scope: "teams",
+  matches: [{ apiGroup: "tekton.dev", resources: ["pipelineruns"], operations: ["CREATE"] }],
+  variables: [
+    { name: "byTrigger", expression: isTrigger },
+    { name: "spec", expression: "dyn(object.spec)" },
+    { name: "params", expression: `"params" in variables.spec ? variables.spec.params : dyn([])` },
+    { name: "label", expression: `object.metadata.?labels[?${text(TRIGGER_LABEL)}].orValue("manual")` },
+    {
+      name: "said",
+      expression: `variables.params.filter(p, p.name in ["trigger", "event"]).map(p, string(p.name) + "=" + string(p.value)).join(", ")`,
+    },
+  ],
+  validations: [
+    {
+      code: "SSF-TRIGGER-002",
+      path: "spec.params.trigger",
+      admits: `!variables.byTrigger || variables.params.exists_one(p, p.name == "trigger" && p.value in ${texts(TRIGGERS)})`,
+      given: `"'" + variables.said + "'"`,
+      rule: `A run that an event starts says by which: ${TRIGGERS.join(" or ")}.`,
+      fix: "Take the parameter from the event.",
+    },
+    {
+      code: "SSF-TRIGGER-003",
+      path: "spec.params, metadata.labels",
+      admits: `variables.byTrigger || (variables.label == "manual" && variables.params.all(p, (p.name != "trigger" || p.value == "manual") && (p.name != "event" || p.value == "none")))`,
+      given: `"'" + variables.said + "', label '" + variables.label + "' by " + ${userName}`,
+      rule: "Only the team's event listener says that a push or a schedule started a run.",
+      fix: "Leave out the parameters trigger and event, and the label.",
     },
   ],
 };

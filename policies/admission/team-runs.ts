@@ -2,6 +2,7 @@ import { TRIGGER_LABEL } from "../../components/lib/labels";
 import type { RunParam } from "../../pipelines/model";
 import type { PipelineRun, Placement } from "../../pipelines/tekton";
 import { isUser, triggerOf, UNASSIGNED_ACCOUNT, users } from "./identities";
+import { TRIGGERS } from "./runs";
 import { literal, text, texts, type AdmissionRule, type Cel, type Validation } from "./rule";
 
 /** A pipeline of a team, as far as its runs are concerned. */
@@ -13,9 +14,6 @@ export interface RunnablePipeline {
   /** What a run gives. */
   params: readonly RunParam[];
 }
-
-/** What starts runs by itself. */
-const TRIGGERS = ["push", "schedule"];
 
 /** Labels that Tekton Triggers puts on the runs that it starts. */
 const TRIGGER_LABELS = ["eventlistener", "trigger", "triggers-eventid"].map((name) => `triggers.tekton.dev/${name}`);

@@ -70,6 +70,12 @@ describe("the launcher, from any directory", () => {
     expect(readFileSync(join(state, "go.svg"), "utf8")).toContain('<title id="title">Pipeline go</title>');
     const unknown = await factory(["graph", "--pipeline", "cobol"]);
     expect([unknown.code, unknown.stderr.includes("SSF-CLI-008 --pipeline")]).toEqual([2, true]);
+    expect(unknown.stderr).toContain("Give one of go, npm, pip.");
+  });
+
+  it.each(["npm", "pip"])("draws the default pipeline for %s", async (name) => {
+    const { code, stdout } = await factory(["graph", "--pipeline", name, "--format", "mermaid"]);
+    expect([code, stdout.split("\n")[1]]).toEqual([0, `  accTitle: Pipeline ${name}`]);
   });
 
   it("reads a directory from where the person stands, and refuses one that is no repository", async () => {

@@ -92,6 +92,7 @@ describe("Admission", () => {
       "resolution-requests",
       "run-reference",
       "run-status",
+      "run-trigger",
       "runtime-classes",
       "step-actions",
       "team-namespaces",

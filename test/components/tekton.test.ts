@@ -113,7 +113,7 @@ describe("objects of the controllers", () => {
 });
 
 describe("objects of the resolvers", () => {
-  const objects = resolverObjects({ ...args, definitionNamespaces: ["team-a"] });
+  const objects = resolverObjects(args);
 
   test("git and cluster are on, all others off", () => {
     expect(find(objects, "ConfigMap", "resolvers-feature-flags").data).toEqual({
@@ -125,9 +125,9 @@ describe("objects of the resolvers", () => {
     });
   });
 
-  test("definitions come from the named namespaces, never from the control plane", () => {
+  test("definitions come from any namespace but those of the control plane", () => {
     expect(find(objects, "ConfigMap", "cluster-resolver-config").data).toMatchObject({
-      "allowed-namespaces": "team-a",
+      "allowed-namespaces": "",
       "blocked-namespaces": expect.stringContaining("tekton-chains") as string,
     });
   });

@@ -1,5 +1,5 @@
 import type { CrdObject, KubernetesObject, RoleObject } from "../../components/lib/manifests";
-import { claimRule, Triggers, type TriggersArgs, triggersObjects, triggersPolicies } from "../../components/triggers";
+import { Triggers, type TriggersArgs, triggersObjects, triggersPolicies } from "../../components/triggers";
 import { readToolchain, source } from "../../stacks/toolchain";
 import { render, type Rendering, testImage } from "../support/render";
 
@@ -110,21 +110,6 @@ describe("traffic in the triggers' namespace", () => {
   });
 });
 
-describe("the rule about what started a run", () => {
-  test("knows the event listener's account by the namespace's team", () => {
-    expect(claimRule().variables[0]?.expression).toBe(
-      'request.userInfo.username == "system:serviceaccount:ssf-triggers:" + namespaceObject.metadata.labels["secure-software-factory.dev/team"]',
-    );
-  });
-
-  test("is about new runs, and fails closed", () => {
-    expect(claimRule()).toMatchObject({
-      failurePolicy: "Fail",
-      matchConstraints: { resourceRules: [{ resources: ["pipelineruns"], operations: ["CREATE"] }] },
-    });
-  });
-});
-
 describe("Triggers", () => {
   let rendering: Rendering;
   beforeAll(async () => {
@@ -141,17 +126,7 @@ describe("Triggers", () => {
 
   test("makes every object of upstream a resource of its own", () => {
     const made = rendering.childrenOf("triggers");
-    expect(made).toHaveLength(triggersObjects(args).length + 1 + Object.keys(triggersPolicies()).length + 3);
+    expect(made).toHaveLength(triggersObjects(args).length + 1 + Object.keys(triggersPolicies()).length + 1);
     expect(made).toContain("apps/v1:Deployment triggers-deployment-tekton-triggers-controller");
-  });
-
-  test("binds its rule to the namespaces of teams", () => {
-    expect(rendering.get("triggers-claims-binding").inputs.spec).toMatchObject({
-      policyName: "ssf-trigger-claims",
-      validationActions: ["Deny", "Audit"],
-      matchResources: {
-        namespaceSelector: { matchExpressions: [{ key: "secure-software-factory.dev/team", operator: "Exists" }] },
-      },
-    });
   });
 });

@@ -1,14 +1,18 @@
 import { rmSync } from "node:fs";
 import { FactoryError, type Problem } from "../../components/lib/errors";
+import { go, type Language, npm, pip } from "../../pipelines";
 import { privateDirectory } from "./kubectl";
 import { execute, lastLines } from "../process";
 
-/** Files that fix the dependencies of a program, and what writes them, by the name of the pipeline for its language. */
-const lockFiles: Readonly<Record<string, { files: readonly string[]; by: string }>> = {
-  go: { files: ["go.sum", "go.mod"], by: "go mod tidy" },
-  npm: { files: ["package-lock.json"], by: "npm install" },
-  pip: { files: ["requirements.txt"], by: "pip-compile --generate-hashes" },
+/** Languages with the files that fix the dependencies of a program, and what writes them, by the name of their pipeline. */
+const known: Readonly<Record<string, { language: Language; files: readonly string[]; by: string }>> = {
+  go: { language: go(), files: ["go.sum", "go.mod"], by: "go mod tidy" },
+  npm: { language: npm(), files: ["package-lock.json"], by: "npm install" },
+  pip: { language: pip(), files: ["requirements.txt"], by: "pip-compile --generate-hashes" },
 };
+
+/** Every language, as a team has it that sets nothing. */
+export const languages: readonly Language[] = Object.values(known).map(({ language }) => language);
 
 /** A directory of a commit. */
 export interface CommittedDirectory {
@@ -86,17 +90,16 @@ const requireOffered = (asked: string, offered: readonly string[]): string => {
 };
 
 const languageOf = (present: readonly string[], offered: readonly string[]): string => {
-  const names = (languages: readonly string[]) =>
-    languages.map((name) => `${lockFiles[name]?.files[0] ?? "?"} (${name})`).join(", ");
-  const known = offered.filter((name) => name in lockFiles);
-  const found = known.filter((name) => present.includes(lockFiles[name]?.files[0] ?? ""));
+  const names = (some: readonly string[]) => some.map((name) => `${known[name]?.files[0] ?? "?"} (${name})`).join(", ");
+  const candidates = offered.filter((name) => name in known);
+  const found = candidates.filter((name) => present.includes(known[name]?.files[0] ?? ""));
   const [first, ...others] = found;
   if (first !== undefined && others.length === 0) return first;
   throw new FactoryError({
     code: "SSF-BUILD-010",
     path: "--language",
     given: first === undefined ? "no lock file in the directory" : `several lock files: ${names(found)}`,
-    rule: `The lock file says the language, one of ${names(known)}.`,
+    rule: `The lock file says the language, one of ${names(candidates)}.`,
     fix: first === undefined ? "Commit the lock file, or give the program's directory." : "Choose by --language.",
   });
 };
@@ -107,7 +110,7 @@ export const requireLockFiles = (
   present: readonly string[],
   { commit, directory }: CommittedDirectory,
 ): void => {
-  const { files, by } = lockFiles[language] ?? { files: [], by: "" };
+  const { files, by } = known[language] ?? { files: [], by: "" };
   const problems = files
     .filter((file) => !present.includes(file))
     .map((file): Problem => ({

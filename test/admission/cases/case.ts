@@ -12,7 +12,7 @@ export interface Request {
 export interface Case {
   /** What is tried. */
   attempt: string;
-  /** Code of the rule that must refuse it, after `SSF-ADMISSION-`. */
+  /** Code of the rule that must refuse it, after `SSF-`, where `ADMISSION-` is left out. */
   code: string;
   bad: Request;
   good: Request;

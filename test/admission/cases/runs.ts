@@ -1,3 +1,4 @@
+import { TRIGGER_LABEL } from "../../../components/lib/labels";
 import { pipelineRun, type PipelineRun } from "../../../pipelines";
 import { as, bareSpace, pipeline, teamSpace } from "../support/world";
 import { type Case, create, inNamespace, patch, type Request } from "./case";
@@ -39,14 +40,18 @@ const withParams = (change: (params: { name: string; value: unknown }[]) => unkn
 const setParam = (name: string, value: unknown) =>
   withParams((all) => all.map((param) => (param.name === name ? { name, value } : param)));
 
-const triggered = withMetadata({
-  labels: {
-    ...goodRun.metadata.labels,
-    "secure-software-factory.dev/trigger": "push",
-    "triggers.tekton.dev/eventlistener": "push",
-    "triggers.tekton.dev/trigger": "push",
-    "triggers.tekton.dev/triggers-eventid": "1",
+/** A run as the event listener makes it, with what it says about itself. */
+const triggered = (trigger: string, labels: object = {}) => ({
+  ...setParam("trigger", trigger),
+  metadata: {
+    ...goodRun.metadata,
+    labels: { ...goodRun.metadata.labels, [TRIGGER_LABEL]: trigger, ...labels },
   },
+});
+const pushed = triggered("push", {
+  "triggers.tekton.dev/eventlistener": "push",
+  "triggers.tekton.dev/trigger": "push",
+  "triggers.tekton.dev/triggers-eventid": "1",
 });
 
 const reference = (resolver: string, values: Record<string, string>) => ({
@@ -104,15 +109,19 @@ const refusedReferences: [attempt: string, code: string, spec: object][] = [
   ],
 ];
 
-const inBareSpace = (spec: object): Request =>
+const inBareSpace = (
+  spec: object,
+  run: { metadata: object; spec: object } = goodRun,
+  by: Request["as"] = as.operator,
+): Request =>
   create(
     inNamespace("tekton.dev/v1", bareSpace, "pipelineruns"),
     {
-      ...goodRun,
-      metadata: { ...goodRun.metadata, namespace: bareSpace },
-      spec: { ...goodRun.spec, pipelineRef: reference("cluster", barePipeline), ...spec },
+      ...run,
+      metadata: { ...run.metadata, namespace: bareSpace },
+      spec: { ...run.spec, pipelineRef: reference("cluster", barePipeline), ...spec },
     },
-    as.operator,
+    by,
   );
 
 const refusedRuns: [attempt: string, code: string, run: object][] = [
@@ -309,20 +318,59 @@ export const runCases = (run: string, task: string): Case[] => {
     {
       attempt: "a label of Triggers that it does not use, beside those that it does",
       code: "078",
-      bad: start(withMetadata({ labels: { "triggers.tekton.dev/other": "x" } }), as.trigger),
-      good: start(triggered, as.trigger),
+      bad: start(triggered("push", { "triggers.tekton.dev/other": "x" }), as.trigger),
+      good: start(pushed, as.trigger),
     },
     {
-      attempt: "a run that says a push started it, by a person",
+      attempt: "a label of Triggers, by a person",
       code: "078",
-      bad: start(triggered, as.member),
-      good: start(triggered, as.trigger),
+      bad: start(withMetadata({ labels: { ...goodRun.metadata.labels, "triggers.tekton.dev/trigger": "push" } })),
+      good: start(pushed, as.trigger),
     },
     {
       attempt: "a trigger that there is not",
       code: "078",
-      bad: start(withMetadata({ labels: { "secure-software-factory.dev/trigger": "pull" } }), as.trigger),
-      good: start(withMetadata({ labels: { "secure-software-factory.dev/trigger": "schedule" } }), as.trigger),
+      bad: start(triggered("push", { [TRIGGER_LABEL]: "pull" }), as.trigger),
+      good: start(triggered("schedule"), as.trigger),
+    },
+    {
+      attempt: "an event's run that says a person started it",
+      code: "TRIGGER-002",
+      bad: start(setParam("trigger", "manual"), as.trigger),
+      good: start(setParam("trigger", "schedule"), as.trigger),
+    },
+    {
+      attempt: "an event's run that does not say what started it",
+      code: "TRIGGER-002",
+      bad: start(
+        withParams((all) => all.filter(({ name }) => name !== "trigger")),
+        as.trigger,
+      ),
+      good: start(pushed, as.trigger),
+    },
+    ...[as.member, as.stack].flatMap((person) =>
+      [
+        ["trigger", "push", "manual"],
+        ["trigger", "schedule", "manual"],
+        ["event", "0".repeat(24), "none"],
+      ].map(([name = "", claimed, own]): Case => ({
+        attempt: `${name} ${claimed ?? ""} by ${person.user}`,
+        code: "TRIGGER-003",
+        bad: start(setParam(name, claimed), person),
+        good: start(setParam(name, own), person),
+      })),
+    ),
+    {
+      attempt: "a label that says a push started the run, by a person",
+      code: "TRIGGER-003",
+      bad: inBareSpace({}, withMetadata({ labels: { [TRIGGER_LABEL]: "push" } })),
+      good: inBareSpace({}, withMetadata({ labels: { [TRIGGER_LABEL]: "manual" } })),
+    },
+    {
+      attempt: "a push that the trigger of another team claims",
+      code: "TRIGGER-003",
+      bad: inBareSpace({}, pushed, as.trigger),
+      good: inBareSpace({}, pushed, as.bareTrigger),
     },
     {
       attempt: "a pause of a run that exists, beside its cancellation",

@@ -29,6 +29,7 @@ export const as = {
   garbageCollector: withRights(users.garbageCollector),
   namespaceController: withRights(users.namespaceController),
   trigger: withRights(triggerOf("a")),
+  bareTrigger: withRights(triggerOf("bare")),
   node: withRights("system:node:somewhere", "system:nodes"),
   /** A member of the team, with the rights of one. */
   member: { user: "mallory", groups: [`secure-software-factory:${teamSpace}`, "system:authenticated"] },

@@ -1,14 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { FactoryError } from "../../../components/lib/errors";
-import {
-  defaultPipeline,
-  go,
-  type Language,
-  mermaidPicture,
-  type PicturedPipeline,
-  svgPicture,
-} from "../../../pipelines";
+import { defaultPipeline, mermaidPicture, type PicturedPipeline, svgPicture } from "../../../pipelines";
+import { languages } from "../languages";
 import { exitCode, type ExitCode } from "../outcome";
 import { readTeam } from "../outputs";
 import { hasState, openWorkspace, type WorkspaceOptions } from "../workspace";
@@ -24,8 +18,6 @@ export interface GraphOptions extends WorkspaceOptions {
   format: keyof typeof formats;
   output?: string;
 }
-
-const languages: readonly Language[] = [go()];
 
 const pipelines = async (options: GraphOptions): Promise<PicturedPipeline[]> => {
   const workspace = openWorkspace(options);
