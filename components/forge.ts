@@ -1,14 +1,11 @@
-import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
-import { issueCertificate } from "./lib/certificates";
-import { configHash } from "./lib/hash";
 import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
-import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
+import { resources } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
-import { timeouts } from "./lib/timeouts";
+import { makeServer } from "./lib/server";
 import { TRIGGER_PARTS, TRIGGERS_NAMESPACE } from "./triggers";
 
 /** Arguments of {@link Forge}. */
@@ -50,126 +47,29 @@ export class Forge extends pulumi.ComponentResource {
     super("secure-software-factory:index:Forge", name, args, opts);
     const labels = standardLabels(NAME);
 
-    const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
-
+    const opened = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
     const password = new random.RandomPassword(`${name}-password`, { length: 40, special: false }, { parent: this });
-    const users = password.bcryptHash.apply((hash) => htpasswd([{ username: USER, hash }]));
-    const secret = new k8s.core.v1.Secret(
-      `${name}-users`,
-      { metadata: { name: "forge-users", namespace: NAMESPACE, labels }, stringData: { htpasswd: users } },
-      inNamespace,
-    );
-    const config = new k8s.core.v1.ConfigMap(
-      `${name}-config`,
+    const service = makeServer(
+      name,
       {
-        metadata: { name: "forge-config", namespace: NAMESPACE, labels },
-        data: { "lighttpd.conf": SERVER_SETTINGS, "git.cgi": GATEWAY_SCRIPT },
-      },
-      inNamespace,
-    );
-    const certificate = issueCertificate(
-      `${name}-certificate`,
-      {
-        name: "forge-tls",
+        name: NAME,
         namespace: NAMESPACE,
         labels,
+        port: PORT,
         issuer: args.issuer,
-        dnsNames: [`${NAME}.${NAMESPACE}.svc.cluster.local`, `${NAME}.${NAMESPACE}.svc`, "localhost"],
-        ipAddresses: ["127.0.0.1"],
-      },
-      inNamespace,
-    );
-    const claim = new k8s.core.v1.PersistentVolumeClaim(
-      `${name}-volume`,
-      {
-        metadata: {
-          name: "forge-data",
-          namespace: NAMESPACE,
-          labels,
-          // It binds only when the pod below is scheduled, so waiting for it first would never end.
-          annotations: { "pulumi.com/skipAwait": "true" },
-        },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          storageClassName: args.storageClass,
-          resources: { requests: { storage: args.size ?? "2Gi" } },
+        clients: forgeClients,
+        settings: { "lighttpd.conf": SERVER_SETTINGS, "git.cgi": GATEWAY_SCRIPT },
+        users: password.bcryptHash.apply((hash) => htpasswd([{ username: USER, hash }])),
+        volume: { size: args.size ?? "2Gi", storageClass: args.storageClass },
+        paths: { settings: "/etc/forge", users: "/etc/forge-users", tls: "/etc/forge-tls", data: "/srv/git" },
+        container: {
+          image: args.image,
+          command: ["/usr/sbin/lighttpd", "-D", "-f", "/etc/forge/lighttpd.conf"],
+          probe: { tcpSocket: { port: PORT } },
+          resources: resources({ cpu: "10m", memory: "32Mi" }, { cpu: "500m", memory: "512Mi" }),
         },
       },
-      inNamespace,
-    );
-    const policy = new k8s.networking.v1.NetworkPolicy(
-      `${name}-policy`,
-      {
-        metadata: { name: "forge-clients", namespace: NAMESPACE, labels },
-        spec: {
-          podSelector: {},
-          policyTypes: ["Ingress", "Egress"],
-          ingress: [{ from: forgeClients, ports: [{ port: PORT, protocol: "TCP" }] }],
-        },
-      },
-      inNamespace,
-    );
-    const deployment = new k8s.apps.v1.Deployment(
-      `${name}-deployment`,
-      {
-        metadata: { name: NAME, namespace: NAMESPACE, labels },
-        spec: {
-          replicas: 1,
-          strategy: { type: "Recreate" },
-          selector: { matchLabels: selectorLabels(NAME) },
-          template: {
-            metadata: { labels, annotations: configHash(SERVER_SETTINGS, GATEWAY_SCRIPT, users) },
-            spec: {
-              automountServiceAccountToken: false,
-              enableServiceLinks: false,
-              securityContext: restrictedPod,
-              containers: [
-                {
-                  name: NAME,
-                  image: args.image,
-                  command: ["/usr/sbin/lighttpd", "-D", "-f", "/etc/forge/lighttpd.conf"],
-                  ports: [{ name: "https", containerPort: PORT }],
-                  readinessProbe: { tcpSocket: { port: PORT }, periodSeconds: 2 },
-                  livenessProbe: { tcpSocket: { port: PORT }, initialDelaySeconds: 10, periodSeconds: 20 },
-                  securityContext: restrictedContainer,
-                  resources: resources({ cpu: "10m", memory: "32Mi" }, { cpu: "500m", memory: "512Mi" }),
-                  volumeMounts: [
-                    { name: "config", mountPath: "/etc/forge", readOnly: true },
-                    { name: "users", mountPath: "/etc/forge-users", readOnly: true },
-                    { name: "tls", mountPath: "/etc/forge-tls", readOnly: true },
-                    { name: "data", mountPath: "/srv/git" },
-                    { name: "tmp", mountPath: "/tmp" },
-                  ],
-                },
-              ],
-              volumes: [
-                { name: "config", configMap: { name: "forge-config", defaultMode: 0o555 } },
-                { name: "users", secret: { secretName: "forge-users" } },
-                { name: "tls", secret: { secretName: "forge-tls" } },
-                { name: "data", persistentVolumeClaim: { claimName: "forge-data" } },
-                { name: "tmp", emptyDir: { sizeLimit: "1Gi" } },
-              ],
-            },
-          },
-        },
-      },
-      {
-        ...inNamespace,
-        dependsOn: [namespace, secret, config, certificate, claim, policy],
-        customTimeouts: timeouts.workload,
-      },
-    );
-    const service = new k8s.core.v1.Service(
-      `${name}-service`,
-      {
-        metadata: { name: NAME, namespace: NAMESPACE, labels, annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          type: "ClusterIP",
-          selector: selectorLabels(NAME),
-          ports: [{ name: "https", port: PORT, targetPort: PORT, protocol: "TCP" }],
-        },
-      },
-      { ...inNamespace, dependsOn: [namespace, deployment] },
+      opened,
     );
 
     this.url = pulumi.output(`https://${NAME}.${NAMESPACE}.svc.cluster.local:${PORT}`);

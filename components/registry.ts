@@ -1,17 +1,14 @@
-import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { stringify } from "yaml";
 
-import { issueCertificate } from "./lib/certificates";
-import { configHash } from "./lib/hash";
-import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
 import { ciliumPolicy, fromNodes, NetworkPolicies } from "./lib/network-policies";
-import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
+import { resources } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
-import { timeouts } from "./lib/timeouts";
+import { makeServer } from "./lib/server";
 
 /** Arguments of {@link Registry}. */
 export interface RegistryArgs {
@@ -32,7 +29,6 @@ export interface RegistryArgs {
 const NAMESPACE = "ssf-registry";
 const NAME = "registry";
 const PORT = 5000;
-const USERS = ["publisher", "reader", "chains"] as const;
 
 /** Host and port under which pods, nodes and provenance name the registry. */
 export const REGISTRY_HOST = `${NAME}.${NAMESPACE}.svc.cluster.local:${PORT}`;
@@ -65,76 +61,12 @@ export class Registry extends pulumi.ComponentResource {
     super("secure-software-factory:index:Registry", name, args, opts);
     const labels = standardLabels(NAME);
 
-    const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
-
-    const password = (user: string): random.RandomPassword =>
-      new random.RandomPassword(`${name}-password-${user}`, { length: 40, special: false }, { parent: this });
-    const [publisher, reader, chains] = [password(USERS[0]), password(USERS[1]), password(USERS[2])];
-    const httpSecret = new random.RandomPassword(
-      `${name}-http-secret`,
-      { length: 40, special: false },
-      { parent: this },
-    );
-
-    const users = pulumi
-      .all([publisher.bcryptHash, reader.bcryptHash, chains.bcryptHash])
-      .apply((hashes) => htpasswd(USERS.map((username, index) => ({ username, hash: hashes[index] ?? "" }))));
-    const secret = new k8s.core.v1.Secret(
-      `${name}-users`,
-      {
-        metadata: { name: "registry-users", namespace: NAMESPACE, labels },
-        stringData: { htpasswd: users, "http-secret": httpSecret.result },
-      },
-      inNamespace,
-    );
-    const settings = stringify(registrySettings());
-    const config = new k8s.core.v1.ConfigMap(
-      `${name}-config`,
-      { metadata: { name: "registry-config", namespace: NAMESPACE, labels }, data: { "config.yml": settings } },
-      inNamespace,
-    );
-    const certificate = issueCertificate(
-      `${name}-certificate`,
-      {
-        name: "registry-tls",
-        namespace: NAMESPACE,
-        labels,
-        issuer: args.issuer,
-        dnsNames: [`${NAME}.${NAMESPACE}.svc.cluster.local`, `${NAME}.${NAMESPACE}.svc`, "localhost"],
-        ipAddresses: [args.clusterIp, "127.0.0.1"],
-      },
-      inNamespace,
-    );
-    const claim = new k8s.core.v1.PersistentVolumeClaim(
-      `${name}-volume`,
-      {
-        metadata: {
-          name: "registry-data",
-          namespace: NAMESPACE,
-          labels,
-          // It binds only when the pod below is scheduled, so waiting for it first would never end.
-          annotations: { "pulumi.com/skipAwait": "true" },
-        },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          storageClassName: args.storageClass,
-          resources: { requests: { storage: args.size ?? "20Gi" } },
-        },
-      },
-      inNamespace,
-    );
-    const policy = new k8s.networking.v1.NetworkPolicy(
-      `${name}-policy`,
-      {
-        metadata: { name: dnsLabel([NAME, "clients"]), namespace: NAMESPACE, labels },
-        spec: {
-          podSelector: {},
-          policyTypes: ["Ingress", "Egress"],
-          ingress: [{ from: registryClients, ports: [{ port: PORT, protocol: "TCP" }] }],
-        },
-      },
-      inNamespace,
-    );
+    const opened = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
+    const password = (part: string): random.RandomPassword =>
+      new random.RandomPassword(`${name}-${part}`, { length: 40, special: false }, { parent: this });
+    const publisher = password("password-publisher");
+    const reader = password("password-reader");
+    const chains = password("password-chains");
     const nodes =
       args.networkPolicies === NetworkPolicies.Cilium
         ? [
@@ -142,86 +74,48 @@ export class Registry extends pulumi.ComponentResource {
               `${name}-nodes`,
               { name: dnsLabel([NAME, "nodes"]), namespace: NAMESPACE, labels },
               fromNodes("Every node pulls what its pods run.", PORT),
-              inNamespace,
+              opened.inNamespace,
             ),
           ]
         : [];
-    const deployment = new k8s.apps.v1.Deployment(
-      `${name}-deployment`,
+    const service = makeServer(
+      name,
       {
-        metadata: { name: NAME, namespace: NAMESPACE, labels },
-        spec: {
-          replicas: 1,
-          strategy: { type: "Recreate" },
-          selector: { matchLabels: selectorLabels(NAME) },
-          template: {
-            metadata: { labels, annotations: configHash(settings, users, httpSecret.result) },
-            spec: {
-              automountServiceAccountToken: false,
-              enableServiceLinks: false,
-              securityContext: restrictedPod,
-              containers: [
-                {
-                  name: NAME,
-                  image: args.image,
-                  args: ["serve", "/etc/distribution/config.yml"],
-                  env: [
-                    {
-                      name: "REGISTRY_HTTP_SECRET",
-                      valueFrom: { secretKeyRef: { name: "registry-users", key: "http-secret" } },
-                    },
-                    { name: "OTEL_TRACES_EXPORTER", value: "none" },
-                  ],
-                  ports: [{ name: "https", containerPort: PORT }],
-                  readinessProbe: { httpGet: { path: "/", port: PORT, scheme: "HTTPS" }, periodSeconds: 2 },
-                  livenessProbe: {
-                    httpGet: { path: "/", port: PORT, scheme: "HTTPS" },
-                    initialDelaySeconds: 10,
-                    periodSeconds: 20,
-                  },
-                  securityContext: restrictedContainer,
-                  resources: resources({ cpu: "50m", memory: "64Mi" }, { cpu: "1", memory: "512Mi" }),
-                  volumeMounts: [
-                    { name: "config", mountPath: "/etc/distribution", readOnly: true },
-                    { name: "users", mountPath: "/etc/registry-users", readOnly: true },
-                    { name: "tls", mountPath: "/etc/registry-tls", readOnly: true },
-                    { name: "data", mountPath: "/var/lib/registry" },
-                    { name: "tmp", mountPath: "/tmp" },
-                  ],
-                },
-              ],
-              volumes: [
-                { name: "config", configMap: { name: "registry-config" } },
-                {
-                  name: "users",
-                  secret: { secretName: "registry-users", items: [{ key: "htpasswd", path: "htpasswd" }] },
-                },
-                { name: "tls", secret: { secretName: "registry-tls" } },
-                { name: "data", persistentVolumeClaim: { claimName: "registry-data" } },
-                { name: "tmp", emptyDir: {} },
-              ],
+        name: NAME,
+        namespace: NAMESPACE,
+        labels,
+        port: PORT,
+        issuer: args.issuer,
+        clusterIp: args.clusterIp,
+        clients: registryClients,
+        settings: { "config.yml": stringify(registrySettings()) },
+        users: pulumi
+          .all({ publisher: publisher.bcryptHash, reader: reader.bcryptHash, chains: chains.bcryptHash })
+          .apply((hashes) => htpasswd(Object.entries(hashes).map(([username, hash]) => ({ username, hash })))),
+        secrets: { "http-secret": password("http-secret").result },
+        volume: { size: args.size ?? "20Gi", storageClass: args.storageClass },
+        paths: {
+          settings: "/etc/distribution",
+          users: "/etc/registry-users",
+          tls: "/etc/registry-tls",
+          data: "/var/lib/registry",
+        },
+        container: {
+          image: args.image,
+          args: ["serve", "/etc/distribution/config.yml"],
+          env: [
+            {
+              name: "REGISTRY_HTTP_SECRET",
+              valueFrom: { secretKeyRef: { name: "registry-users", key: "http-secret" } },
             },
-          },
+            { name: "OTEL_TRACES_EXPORTER", value: "none" },
+          ],
+          probe: { httpGet: { path: "/", port: PORT, scheme: "HTTPS" } },
+          resources: resources({ cpu: "50m", memory: "64Mi" }, { cpu: "1", memory: "512Mi" }),
         },
+        dependsOn: nodes,
       },
-      {
-        ...inNamespace,
-        dependsOn: [namespace, secret, config, certificate, claim, policy, ...nodes],
-        customTimeouts: timeouts.workload,
-      },
-    );
-    const service = new k8s.core.v1.Service(
-      `${name}-service`,
-      {
-        metadata: { name: NAME, namespace: NAMESPACE, labels, annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          type: "ClusterIP",
-          clusterIP: args.clusterIp,
-          selector: selectorLabels(NAME),
-          ports: [{ name: "https", port: PORT, targetPort: PORT, protocol: "TCP" }],
-        },
-      },
-      { ...inNamespace, dependsOn: [namespace, deployment] },
+      opened,
     );
 
     this.host = pulumi.output(REGISTRY_HOST);

@@ -1,6 +1,4 @@
-import type { FactoryAttack } from "./support";
-
-const example = "examples/go-service";
+import { example, type FactoryAttack } from "./support";
 
 export const cachePoisoning: FactoryAttack = {
   name: "cache-poisoning",
@@ -12,7 +10,7 @@ export const cachePoisoning: FactoryAttack = {
   prepare: async (session) => {
     const first = await session.build(example);
     // Another name makes it another build; the program inside must not differ.
-    const second = await session.build(example, ["--name", "go-service-again"]);
+    const second = await session.build(example, ["--name", "pip-service-again"]);
     const same = ["output-digest", "source-digest", "dependencies-digest"].filter(
       (name) => first.results[name] === undefined || first.results[name] !== second.results[name],
     );

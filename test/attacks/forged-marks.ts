@@ -1,9 +1,6 @@
 import { variants, withValue, type Actor } from "../../tools/cli/attack-session";
 import type { Attempt } from "../../tools/cli/attacks";
-import { atAdmission, byRights, type FactoryAttack } from "./support";
-
-/** A real program, from the top of the repository. */
-const example = "examples/go-service";
+import { atAdmission, byRights, example, type FactoryAttack } from "./support";
 
 const annotation = (name: string) => ["metadata", "annotations", name] as const;
 const label = (name: string) => ["metadata", "labels", name] as const;

@@ -7,6 +7,9 @@ import type { Attack, Expectation } from "../../tools/cli/attacks";
 /** An attack on a factory. */
 export type FactoryAttack = Attack<Session>;
 
+/** A real program that is built soon, from the top of the repository. */
+export const example = "examples/pip-service";
+
 /** Refused before it exists: by the factory's rules, by Tekton's webhook, by Pod Security or by the API server's own rules. */
 export const atAdmission: Expectation = {
   by: ["admission policy", "Tekton's webhook", "Pod Security"],

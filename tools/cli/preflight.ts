@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { FactoryError, type Problem } from "../../components/lib/errors";
 import { execute } from "../process";
 import { project } from "./workspace";
-import { modulesToCompile } from "../toolchain/index";
+import { type BuildOptions, modulesToCompile } from "../toolchain/index";
 import { cache } from "../toolchain/paths";
 
 /** What the factory needs to know of the machine before it starts to work. */
@@ -124,7 +124,7 @@ const goVersion = async (): Promise<string | undefined> => {
 const existingParent = (path: string): string => (existsSync(path) ? path : existingParent(dirname(path)));
 
 /** Looks at the machine. */
-export const inspectHost = async (): Promise<Host> => {
+export const inspectHost = async ({ extras }: Pick<BuildOptions, "extras">): Promise<Host> => {
   const disk = await statfs(existingParent(cache));
   const [docker, podman, go] = await Promise.all([answers("docker"), answers("podman"), goVersion()]);
   return {
@@ -133,7 +133,7 @@ export const inspectHost = async (): Promise<Host> => {
     containerRuntime: docker ? "docker" : podman ? "podman" : undefined,
     goVersion: go,
     nodeVersion: process.versions.node,
-    modulesToCompile: await modulesToCompile(),
+    modulesToCompile: await modulesToCompile(extras),
     cacheDirectory: cache,
     freeDiskGigabytes: (disk.bavail * disk.bsize) / 1e9,
     memoryGigabytes: totalmem() / 1e9,
@@ -169,7 +169,7 @@ export const requireKubeconfig = async (config: Readonly<Record<string, unknown>
 };
 
 /** Refuses a machine that cannot run the factory, with all that is wrong at once. */
-export const requireHost = async (): Promise<void> => {
-  const [first, ...others] = hostProblems(await inspectHost());
+export const requireHost = async (build: Pick<BuildOptions, "extras">): Promise<void> => {
+  const [first, ...others] = hostProblems(await inspectHost(build));
   if (first) throw new FactoryError(first, ...others);
 };

@@ -1,16 +1,17 @@
-import { buildToolchain } from "../toolchain/index";
+import { type BuildOptions, buildToolchain } from "../toolchain/index";
 import { requireHost } from "./preflight";
 import type { Step } from "./steps";
 
-/** Builds what is missing of programs and images, after a look at the machine. */
-export const toolchainStep = (): Step => ({
+/** Builds what is missing of programs and images, after a look at the machine; `extras` as in `BuildOptions`. */
+export const toolchainStep = ({ extras }: Pick<BuildOptions, "extras">): Step => ({
   title: "toolchain",
   run: async (report) => {
     report.status("looking at this machine");
-    await requireHost();
+    await requireHost({ extras });
     const building = new Map<string, number>();
     const count = { cached: 0, built: 0 };
     await buildToolchain({
+      extras,
       onEvent: ({ name, kind, state, index, total, seconds }) => {
         if (state === "building") building.set(name, index);
         else building.delete(name);

@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdir, readFile, rm, statfs, symlink, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readFile, rename, rm, statfs, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { findInstalled } from "./installed";
@@ -30,6 +30,10 @@ const goEnvironment = (spec?: ModuleSpec): Record<string, string> => ({
   GOWORK: "off",
 });
 
+/** Debugging information is stripped from the programs in the end; not making it saves an eighth of all the work. */
+const compileFlags = ["-gcflags=all=-dwarf=false"];
+const linkFlags = ["-s", "-w", "-buildid="];
+
 const specOf = (name: string): ModuleSpec => {
   const spec = modules[name];
   if (spec === undefined) throw new Error(`no module ${name}`);
@@ -56,13 +60,17 @@ export const moduleKey = async (name: string): Promise<string> => {
   const found = await installedOf(spec);
   return digestOf(
     await digestOfTree(wrapper(name)),
-    JSON.stringify({ ...spec, installed: undefined, published: undefined }),
+    JSON.stringify({ ...spec, installed: undefined, published: undefined, extra: undefined }),
+    JSON.stringify([compileFlags, linkFlags]),
     goVersion,
     goArchitecture,
     process.platform,
     ...(found === undefined ? [] : [found.directory, found.version]),
   );
 };
+
+/** How Go names the program of a main package: by the last part of its path that is no major version. */
+const executableName = (path: string): string => basename(path.replace(/\/v[0-9]+$/, ""));
 
 /** Builds a module's programs into `bin/` and keeps its run-time files in `share/`. */
 export const buildModule = async (name: string): Promise<string> =>
@@ -97,8 +105,9 @@ export const buildModule = async (name: string): Promise<string> =>
     const flags = [
       "-p",
       String(Math.max(1, Math.floor(availableParallelism() / goBuilders))),
+      ...compileFlags,
       "-ldflags",
-      ["-s", "-w", "-buildid=", ...stamps.flat()].join(" "),
+      [...linkFlags, ...stamps.flat()].join(" "),
       ...(spec.tags ? ["-tags", spec.tags.join(",")] : []),
     ];
     const installed = await installedOf(spec);
@@ -108,12 +117,15 @@ export const buildModule = async (name: string): Promise<string> =>
         await symlink(join(installed.directory, program), join(output, "bin", program));
       return rm(source, { recursive: true });
     }
-    await withCompileCache(async () => {
-      for (const [program, pkg] of Object.entries(spec.programs)) {
-        const target = pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`;
-        await go("build", ...flags, "-o", join(output, "bin", program), target);
-      }
-    });
+    const targets = Object.entries(spec.programs).map(([program, pkg]) => ({
+      program,
+      target: pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`,
+    }));
+    const built = join(source, ".built/");
+    await withCompileCache(() => go("build", ...flags, "-o", built, ...targets.map(({ target }) => target)));
+    await mkdir(join(output, "bin"), { recursive: true });
+    for (const { program, target } of targets)
+      await rename(join(built, target === "." ? name : executableName(target)), join(output, "bin", program));
     await rm(source, { recursive: true });
   });
 
@@ -146,7 +158,7 @@ let running = 0;
 const waiting: (() => void)[] = [];
 
 /** Runs a build; before it starts, drops the compile cache when it has grown too large and nobody uses it. */
-const withCompileCache = async (build: () => Promise<void>): Promise<void> => {
+const withCompileCache = async (build: () => Promise<unknown>): Promise<void> => {
   freeAtStart ??= await freeGibibytes();
   const tooLarge = async () => (freeAtStart ?? 0) - (await freeGibibytes()) > compileCacheLimit;
   while (running > 0 && (await tooLarge())) await new Promise<void>((resume) => waiting.push(resume));

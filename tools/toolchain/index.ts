@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { cp, link, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { FactoryError } from "../../components/lib/errors";
 import { IMAGE_HOST } from "../../components/lib/images";
 import { dockerAnswers } from "../plugins/kind/container-engine";
@@ -65,7 +65,7 @@ export interface ToolchainLock {
 
 /** Debian packages that the builds need. */
 const buildPackages = [
-  ...new Set([...Object.values(modules).flatMap(({ cgo }) => cgo ?? []), "git", "mmdebstrap", "tar"]),
+  ...new Set([...Object.values(modules).flatMap(({ cgo }) => cgo ?? []), "git", "mmdebstrap", "tar", "zstd"]),
 ];
 
 /** Debian packages that run nodes where there is no Docker; the newer network stack lets nodes find each other by name. */
@@ -122,7 +122,7 @@ const addToLayout = async (
 const buildImages = async (outputs: Record<string, string>, key: string): Promise<string> =>
   stored("images", key, async (output) => {
     const directory = await workDirectory("layout");
-    const layout = new Layout(directory);
+    const layout = new Layout(directory, "zstd");
     const named: { names: string[]; image: Image }[] = [];
     const list: ToolchainLock["images"] = {};
     for (const [name, spec] of Object.entries(images)) {
@@ -146,7 +146,7 @@ const buildNode = async (outputs: Record<string, string>, key: string, pauseImag
     await layOutNode(root, outputs, pauseImage);
     await reproducibleTar(root, `${root}.tar`);
     const directory = await workDirectory("node-layout");
-    const layout = new Layout(directory);
+    const layout = new Layout(directory, "none");
     const image = await layout.addImage([join(outputs["rootfs-node"] ?? "", "rootfs.tar"), `${root}.tar`], {
       Entrypoint: ["/usr/local/bin/entrypoint", "/sbin/init"],
       Env: ["container=docker"],
@@ -220,7 +220,7 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
     "syft",
     "kube-bench",
     "runc",
-  ];
+  ].filter((name) => outputs[name] !== undefined);
   return stored(
     "programs",
     digestOf(
@@ -254,11 +254,27 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
   );
 };
 
-/** How many modules of this version are not in the cache yet. */
-export const modulesToCompile = async (): Promise<number> => {
-  const there = await Promise.all(Object.keys(modules).map(isModuleThere));
+/** The modules to build: all, or those that a factory needs and those that are there. */
+const modulesFor = async (extras: boolean): Promise<string[]> => {
+  const wanted = await Promise.all(
+    Object.entries(modules).map(async ([name, { extra }]) => extras || !extra || (await isModuleThere(name))),
+  );
+  return Object.keys(modules).filter((_, index) => wanted[index]);
+};
+
+/** How many of the modules to build are not in the cache yet. */
+export const modulesToCompile = async (extras: boolean): Promise<number> => {
+  const there = await Promise.all((await modulesFor(extras)).map(isModuleThere));
   return there.filter((isThere) => !isThere).length;
 };
+
+/** What {@link buildToolchain} is asked for. */
+export interface BuildOptions {
+  /** Told about every step. */
+  onEvent: (event: ToolchainEvent) => void;
+  /** Whether to build the programs, too, that no running factory needs. Those that are in the cache are always there. */
+  extras: boolean;
+}
 
 /**
  * Builds whatever of the toolchain is not in the cache yet, and writes the lock file. May be interrupted at any time and
@@ -266,16 +282,12 @@ export const modulesToCompile = async (): Promise<number> => {
  *
  * @throws FactoryError with a failed program's own last lines; `SSF-HOST-011` when the disk is full
  */
-export const buildToolchain = async ({
-  onEvent,
-}: {
-  onEvent: (event: ToolchainEvent) => void;
-}): Promise<ToolchainLock> => {
+export const buildToolchain = async (options: BuildOptions): Promise<ToolchainLock> => {
   await mkdir(cache, { recursive: true });
   const release = await lockCache();
   try {
     await rm(work, { recursive: true, force: true });
-    return await buildMissing(onEvent);
+    return await buildMissing(options);
   } catch (error) {
     throw isDiskFull(error) ? diskFull(String(error)) : error;
   } finally {
@@ -294,9 +306,10 @@ const diskFull = (given: string): FactoryError =>
     fix: "Free some space, or set XDG_CACHE_HOME to a larger disk; then run the command again: finished steps are kept.",
   });
 
-const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<ToolchainLock> => {
+const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<ToolchainLock> => {
   const outputs: Record<string, string> = {};
-  const total = 1 + Object.keys(modules).length + Object.keys(rootfs).length + 5;
+  const names = await modulesFor(extras);
+  const total = 1 + names.length + Object.keys(rootfs).length + 5;
   let started = 0;
 
   const step = async (
@@ -328,9 +341,6 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
     missing.length > 0 ? installPackages(missing).then(() => undefined) : undefined,
   );
 
-  const queue = await Promise.all(
-    Object.keys(modules).map(async (name) => ({ name, isCached: await isModuleThere(name) })),
-  );
   let pulumiIsThere: (program: string) => void = () => undefined;
   const pulumi = new Promise<string>((resume) => (pulumiIsThere = resume));
   const make = async (name: string): Promise<string> => {
@@ -339,28 +349,35 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
       const plugin = await downloadPlugin(await pulumi, published);
       if (hasPlugin(published)) return plugin;
     }
-    return buildModule(name);
+    const output = await buildModule(name);
+    if (name === "pulumi") pulumiIsThere(join(output, "bin/pulumi"));
+    return output;
   };
-  const builder = async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const { name, isCached } = next;
-      await step("module", name, isCached, () => make(name));
-      if (name === "pulumi") pulumiIsThere(join(outputs.pulumi ?? "", "bin/pulumi"));
-    }
+  const queue: Parameters<typeof step>[] = [
+    ...(await Promise.all(
+      names.map(async (name): Promise<Parameters<typeof step>> => {
+        return ["module", name, await isModuleThere(name), () => make(name)];
+      }),
+    )),
+    ["module", "go-release", isStored("go-release", goReleaseKey), goRelease],
+    ...Object.entries(rootfs).map(([name, spec]): Parameters<typeof step> => [
+      "root file system",
+      `rootfs-${name}`,
+      isStored(`rootfs-${name}`, rootfsKey(spec)),
+      () => buildRootfs(name, spec),
+    ]),
+  ];
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await step(...next);
   };
-  await Promise.all(Array.from({ length: goBuilders }, builder));
-  await step("module", "go-release", isStored("go-release", goReleaseKey), goRelease);
+  await Promise.all(Array.from({ length: goBuilders }, worker));
   await step("module", "pause", isStored("pause", digestOf(await moduleKey("kubernetes"), "pause")), () =>
     buildPause(outputs.kubernetes ?? ""),
   );
 
-  for (const [name, spec] of Object.entries(rootfs))
-    await step("root file system", `rootfs-${name}`, isStored(`rootfs-${name}`, rootfsKey(spec)), () =>
-      buildRootfs(name, spec),
-    );
-
   const recipe = await digestOfTree(__dirname);
-  const key = digestOf(recipe, JSON.stringify(Object.entries(outputs).sort()));
+  const contents = Object.entries(outputs).filter(([name]) => !modules[name]?.extra);
+  const key = digestOf(recipe, JSON.stringify(contents.map(([name, path]) => [name, basename(path)]).sort()));
   await step("image", "images", isStored("images", key), () => buildImages(outputs, key));
   const imageDirectory = outputs.images ?? "";
   const list = JSON.parse(await readFile(join(imageDirectory, "images.json"), "utf8")) as ToolchainLock["images"];
@@ -377,7 +394,7 @@ const buildMissing = async (onEvent: (event: ToolchainEvent) => void): Promise<T
     images: list,
     sources: Object.fromEntries(
       Object.entries(modules)
-        .filter(([, spec]) => spec.share !== undefined)
+        .filter(([name, { share }]) => share !== undefined && outputs[name] !== undefined)
         .map(([name]) => [name, join(outputs[name] ?? "", "share")]),
     ),
     bin: join(programs, "bin"),

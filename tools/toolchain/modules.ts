@@ -18,6 +18,8 @@ export interface ModuleSpec {
   installed?: InstalledSpec;
   /** A published Pulumi plugin that serves as well, where it can be downloaded. */
   published?: PluginSpec;
+  /** Whether no running factory needs it: such programs verify, inspect or test one, and `up` does not wait for them. */
+  extra?: true;
   /** Directory in {@link share} whose `Chart.template.yaml` becomes a `Chart.yaml` with the upstream's version. */
   chart?: string;
 }
@@ -117,7 +119,8 @@ export const modules: Record<string, ModuleSpec> = {
     programs: { loopback: "plugins/main/loopback", tap: "plugins/main/tap", "host-local": "plugins/ipam/host-local" },
   },
   etcd: { upstream: "go.etcd.io/etcd/server/v3", programs: { etcd: "." } },
-  coredns: { upstream: "github.com/coredns/coredns", programs: { coredns: "." } },
+  // The wrapper's own main: CoreDNS with the plugins that a cluster's Corefile names.
+  coredns: { upstream: "github.com/coredns/coredns", programs: { coredns: "" } },
   cilium: {
     upstream: "github.com/cilium/cilium",
     programs: {
@@ -195,12 +198,17 @@ export const modules: Record<string, ModuleSpec> = {
     programs: { syft: "cmd/syft" },
     stamps: { "main.version": "${version}" },
   },
-  cosign: { upstream: "github.com/sigstore/cosign/v3", programs: { cosign: "cmd/cosign" } },
-  gatekeeper: { upstream: "github.com/open-policy-agent/gatekeeper/v3", programs: { gator: "cmd/gator" } },
+  cosign: { upstream: "github.com/sigstore/cosign/v3", programs: { cosign: "cmd/cosign" }, extra: true },
+  gatekeeper: {
+    upstream: "github.com/open-policy-agent/gatekeeper/v3",
+    programs: { gator: "cmd/gator" },
+    extra: true,
+  },
   "kube-bench": {
     upstream: "github.com/aquasecurity/kube-bench",
     programs: { "kube-bench": "." },
     stamps: { "github.com/aquasecurity/kube-bench/cmd.KubeBenchVersion": "${version}" },
     share: ["cfg"],
+    extra: true,
   },
 };

@@ -44,6 +44,7 @@ const jailNetwork = {
   plugins: [{ type: "tap", ipam: { type: "host-local", ranges: [[{ subnet: "192.0.2.0/24" }]] } }],
 };
 
+/** Images are unpacked when a container first needs them, most of them side by side. */
 const importImages = `[Unit]
 Description=Import of the factory's images
 After=containerd.service
@@ -55,13 +56,22 @@ ConditionPathExists=!/var/lib/containerd/factory-images-imported
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/local/bin/ctr --namespace=k8s.io images import ${nodeImageArchive}
+ExecStart=/usr/local/bin/ctr --namespace=k8s.io images import --no-unpack ${nodeImageArchive}
 ExecStart=/usr/bin/touch /var/lib/containerd/factory-images-imported
 `;
 
 const kubeletWaitsForImages = `[Unit]
 After=factory-images.service
 Requires=factory-images.service
+`;
+
+/**
+ * On machines with control groups of version 1, containers are put into them by runc, not by systemd: there, a change
+ * through systemd freezes the container, which fails when the processors are busy. The kubelet asks containerd which of
+ * the two it is.
+ */
+const controlGroups = `[Service]
+ExecStartPre=/bin/sh -c 'test -e /sys/fs/cgroup/cgroup.controllers || sed -i "s/SystemdCgroup = true/SystemdCgroup = false/" /etc/containerd/config.toml'
 `;
 
 /**
@@ -147,6 +157,7 @@ export const layOutNode = async (root: string, outputs: Record<string, string>, 
   await write("etc/containerd/config.toml", containerdConfig(pauseImage));
   await write("etc/containerd/cri-base.json", JSON.stringify(spec));
   await write(`${jailConfiguration}/10-jail.conflist`, JSON.stringify(jailNetwork));
+  await write("etc/systemd/system/containerd.service.d/20-control-groups.conf", controlGroups);
   await write("etc/systemd/system/factory-images.service", importImages);
   await write("etc/systemd/system/kubelet.service.d/20-images.conf", kubeletWaitsForImages);
   await write("etc/systemd/system/kubelet.service.d/30-preparation.conf", kubeletPreparation);

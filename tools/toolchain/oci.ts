@@ -53,7 +53,16 @@ export const reproducibleTar = (directory: string, archive: string): Promise<str
 
 /** An image layout (OCI image-layout specification 1.1) in a directory; several images in it share their layers. */
 export class Layout {
-  constructor(private readonly directory: string) {}
+  private readonly layers = new Map<string, Promise<Descriptor>>();
+
+  /**
+   * @param compression of the layers: zstd makes archives small and quick to import; Docker and podman load `none` in
+   *   all their versions
+   */
+  constructor(
+    private readonly directory: string,
+    private readonly compression: "zstd" | "none",
+  ) {}
 
   /** Puts a file into the layout under its digest. */
   private async addFile(mediaType: string, file: string): Promise<Descriptor> {
@@ -76,17 +85,38 @@ export class Layout {
     return descriptor;
   }
 
+  /** The layer of an archive, whose digest is given; made once. */
+  private addLayer(archive: string, digest: string): Promise<Descriptor> {
+    const layer = this.layers.get(digest) ?? this.makeLayer(archive, digest);
+    this.layers.set(digest, layer);
+    return layer;
+  }
+
+  private async makeLayer(archive: string, digest: string): Promise<Descriptor> {
+    const mediaType = "application/vnd.oci.image.layer.v1.tar";
+    if (this.compression === "none") return this.addFile(mediaType, archive);
+    const compressed = join(this.directory, `${digest}.zst`);
+    await run("zstd", ["--quiet", "--threads=0", "-o", compressed, archive]);
+    const descriptor = await this.addFile(`${mediaType}+zstd`, compressed);
+    await rm(compressed);
+    return descriptor;
+  }
+
   /** Adds an image made of uncompressed layer archives, lowest first. */
   async addImage(layers: string[], config: ImageConfig): Promise<Image> {
     const layerDescriptors: Descriptor[] = [];
-    for (const layer of layers)
-      layerDescriptors.push(await this.addFile("application/vnd.oci.image.layer.v1.tar", layer));
+    const diffIds: string[] = [];
+    for (const layer of layers) {
+      const digest = await sha256(layer);
+      layerDescriptors.push(await this.addLayer(layer, digest));
+      diffIds.push(`sha256:${digest}`);
+    }
     const configDescriptor = await this.addJson("application/vnd.oci.image.config.v1+json", {
       created: "1970-01-01T00:00:00Z",
       architecture: goArchitecture,
       os: "linux",
       config,
-      rootfs: { type: "layers", diff_ids: layerDescriptors.map(({ digest }) => digest) },
+      rootfs: { type: "layers", diff_ids: diffIds },
       history: layerDescriptors.map(() => ({ created: "1970-01-01T00:00:00Z" })),
     });
     const manifest = await this.addJson("application/vnd.oci.image.manifest.v1+json", {

@@ -51,7 +51,7 @@ export const up = async (options: WorkspaceOptions & { json: boolean }): Promise
     },
   };
   const stacks = workspace.stacks.map((stack) => stackStep(workspace, stack, results));
-  await runSteps([toolchainStep(), prepare, ...stacks], display);
+  await runSteps([toolchainStep({ extras: false }), prepare, ...stacks], display);
   const seconds = (Date.now() - started) / 1000;
   if (options.json) console.log(JSON.stringify({ stacks: results, seconds }, undefined, 2));
   else {

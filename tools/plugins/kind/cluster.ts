@@ -121,7 +121,16 @@ export class KindCluster {
   async importImages(archive: string): Promise<void> {
     await this.placeImages(archive);
     for (const node of await this.nodes())
-      await this.container("exec", node, "ctr", "--namespace=k8s.io", "images", "import", "/kind/images/images.tar");
+      await this.container(
+        "exec",
+        node,
+        "ctr",
+        "--namespace=k8s.io",
+        "images",
+        "import",
+        "--no-unpack",
+        "/kind/images/images.tar",
+      );
   }
 
   /** Removes nodes, their network and the cluster's files; succeeds when they are gone already. */

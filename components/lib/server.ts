@@ -1,0 +1,177 @@
+import * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+
+import { issueCertificate } from "./certificates";
+import { configHash } from "./hash";
+import { selectorLabels } from "./labels";
+import type { openNamespace } from "./namespace";
+import { dnsLabel } from "./names";
+import { restrictedContainer, restrictedPod } from "./pods";
+import { timeouts } from "./timeouts";
+
+/** Arguments of {@link makeServer}. */
+export interface ServerArgs {
+  /** Name of its deployment and its service, and first part of the name of everything else. */
+  name: string;
+  /** Name of the namespace, as {@link openNamespace} made it. */
+  namespace: string;
+  labels: Record<string, string>;
+  /** Port that it serves TLS on, in its pod and as a service. */
+  port: number;
+  /** ClusterIssuer that its certificate comes from. */
+  issuer: pulumi.Input<string>;
+  /** Address of the service. @default one of the cluster's choice */
+  clusterIp?: string;
+  /** Who may open a connection. The server itself opens none. */
+  clients: k8s.types.input.networking.v1.NetworkPolicyPeer[];
+  /** Its settings, by file name; world-readable. */
+  settings: Record<string, string>;
+  /** File of its users with the bcrypt hashes of their passwords, as `htpasswd` writes it. */
+  users: pulumi.Input<string>;
+  /** Further values of the Secret with its users, which the container takes by their names. */
+  secrets?: Record<string, pulumi.Input<string>>;
+  /** Its volume. */
+  volume: { size: string; storageClass?: pulumi.Input<string> };
+  /** Directories of its settings, users, certificate and data. */
+  paths: Record<"settings" | "users" | "tls" | "data", string>;
+  /** What starts in its pod, and how its health is asked for. */
+  container: Pick<k8s.types.input.core.v1.Container, "args" | "command" | "env"> & {
+    image: string;
+    probe: k8s.types.input.core.v1.Probe;
+    resources: k8s.types.input.core.v1.ResourceRequirements;
+  };
+  /** What must be there before its pod starts. */
+  dependsOn?: pulumi.Resource[];
+}
+
+/**
+ * A server of the factory: one pod that keeps its data on a volume, serves TLS with a certificate of the factory's
+ * authority, knows its users by their passwords, and is reached by its clients only.
+ *
+ * @returns its service, which exists once the server answers
+ */
+export const makeServer = (
+  resource: string,
+  args: ServerArgs,
+  { namespace, inNamespace }: Pick<ReturnType<typeof openNamespace>, "namespace" | "inNamespace">,
+): k8s.core.v1.Service => {
+  const { name, port, labels, paths, container } = args;
+  const metadata = (part: string) => ({ name: dnsLabel([name, part]), namespace: args.namespace, labels });
+
+  const secret = new k8s.core.v1.Secret(
+    `${resource}-users`,
+    { metadata: metadata("users"), stringData: { htpasswd: args.users, ...args.secrets } },
+    inNamespace,
+  );
+  const config = new k8s.core.v1.ConfigMap(
+    `${resource}-config`,
+    { metadata: metadata("config"), data: args.settings },
+    inNamespace,
+  );
+  const certificate = issueCertificate(
+    `${resource}-certificate`,
+    {
+      ...metadata("tls"),
+      issuer: args.issuer,
+      dnsNames: [`${name}.${args.namespace}.svc.cluster.local`, `${name}.${args.namespace}.svc`, "localhost"],
+      ipAddresses: [...(args.clusterIp === undefined ? [] : [args.clusterIp]), "127.0.0.1"],
+    },
+    inNamespace,
+  );
+  const claim = new k8s.core.v1.PersistentVolumeClaim(
+    `${resource}-volume`,
+    {
+      // It binds only when the pod below is scheduled, so waiting for it first would never end.
+      metadata: { ...metadata("data"), annotations: { "pulumi.com/skipAwait": "true" } },
+      spec: {
+        accessModes: ["ReadWriteOnce"],
+        storageClassName: args.volume.storageClass,
+        resources: { requests: { storage: args.volume.size } },
+      },
+    },
+    inNamespace,
+  );
+  const policy = new k8s.networking.v1.NetworkPolicy(
+    `${resource}-policy`,
+    {
+      metadata: metadata("clients"),
+      spec: {
+        podSelector: {},
+        policyTypes: ["Ingress", "Egress"],
+        ingress: [{ from: args.clients, ports: [{ port, protocol: "TCP" }] }],
+      },
+    },
+    inNamespace,
+  );
+  const deployment = new k8s.apps.v1.Deployment(
+    `${resource}-deployment`,
+    {
+      metadata: { name, namespace: args.namespace, labels },
+      spec: {
+        replicas: 1,
+        strategy: { type: "Recreate" },
+        selector: { matchLabels: selectorLabels(name) },
+        template: {
+          metadata: {
+            labels,
+            annotations: configHash(...Object.values(args.settings), args.users, ...Object.values(args.secrets ?? {})),
+          },
+          spec: {
+            automountServiceAccountToken: false,
+            enableServiceLinks: false,
+            securityContext: restrictedPod,
+            containers: [
+              {
+                name,
+                image: container.image,
+                command: container.command,
+                args: container.args,
+                env: container.env,
+                ports: [{ name: "https", containerPort: port }],
+                readinessProbe: { ...container.probe, periodSeconds: 2 },
+                livenessProbe: { ...container.probe, initialDelaySeconds: 10, periodSeconds: 20 },
+                securityContext: restrictedContainer,
+                resources: container.resources,
+                volumeMounts: [
+                  { name: "settings", mountPath: paths.settings, readOnly: true },
+                  { name: "users", mountPath: paths.users, readOnly: true },
+                  { name: "tls", mountPath: paths.tls, readOnly: true },
+                  { name: "data", mountPath: paths.data },
+                  { name: "tmp", mountPath: "/tmp" },
+                ],
+              },
+            ],
+            volumes: [
+              { name: "settings", configMap: { name: config.metadata.name } },
+              {
+                name: "users",
+                secret: { secretName: secret.metadata.name, items: [{ key: "htpasswd", path: "htpasswd" }] },
+              },
+              { name: "tls", secret: { secretName: metadata("tls").name } },
+              { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } },
+              { name: "tmp", emptyDir: { sizeLimit: "1Gi" } },
+            ],
+          },
+        },
+      },
+    },
+    {
+      ...inNamespace,
+      dependsOn: [namespace, certificate, policy, ...(args.dependsOn ?? [])],
+      customTimeouts: timeouts.workload,
+    },
+  );
+  return new k8s.core.v1.Service(
+    `${resource}-service`,
+    {
+      metadata: { name, namespace: args.namespace, labels, annotations: { "pulumi.com/skipAwait": "true" } },
+      spec: {
+        type: "ClusterIP",
+        ...(args.clusterIp === undefined ? {} : { clusterIP: args.clusterIp }),
+        selector: selectorLabels(name),
+        ports: [{ name: "https", port, targetPort: port, protocol: "TCP" }],
+      },
+    },
+    { ...inNamespace, dependsOn: [namespace, deployment] },
+  );
+};
