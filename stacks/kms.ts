@@ -24,7 +24,8 @@ export interface KmsKey {
  * Asks the service for the public half of a key, as SPKI PEM.
  *
  * @param bin directory of the pinned programs, which holds cosign
- * @throws FactoryError `SSF-KMS-001` or `-002` when the service cannot be asked, `-003` when the key is of another kind
+ * @throws FactoryError `SSF-KMS-001`, `-002` or `-005` when the service cannot be asked, `-003` when the key is of
+ * another kind
  */
 export const kmsPublicKey = (bin: string, keyReference: string): string => {
   const key = createPublicKey(cosign(bin, keyReference, ["public-key"]));
@@ -45,7 +46,8 @@ const SIGNATURE_ALONE = ["--tlog-upload=false", "--use-signing-config=false", "-
  * Lets the service sign a definition's checksum; the signature is in base64, and another one each time for most keys.
  *
  * @param bin directory of the pinned programs, which holds cosign
- * @throws FactoryError `SSF-KMS-001` or `-002` when the service cannot be asked, `-004` when the signature does not hold
+ * @throws FactoryError `SSF-KMS-001`, `-002` or `-005` when the service cannot be asked, `-004` when the signature does
+ * not hold
  */
 export const kmsSignature = (bin: string, { keyReference, publicKeyPem }: KmsKey, checksum: Buffer): string => {
   const signature = cosign(bin, keyReference, ["sign-blob", ...SIGNATURE_ALONE, "-"], checksum).trim();
@@ -61,6 +63,13 @@ export const kmsSignature = (bin: string, { keyReference, publicKeyPem }: KmsKey
 const cosign = (bin: string, keyReference: string, args: string[], input?: Buffer): string => {
   requireClient(keyReference);
   const program = join(bin, "cosign");
+  if (!existsSync(program))
+    throw refusal(
+      "SSF-KMS-005",
+      `${keyReference}, and no program ${program}`,
+      "Services are asked by the pinned cosign, which make up does not build, for no other factory needs it.",
+      "Run make toolchain once.",
+    );
   const { error, status, stdout, stderr } = spawnSync(program, [...args, "--key", keyReference], {
     encoding: "utf8",
     env: process.env,

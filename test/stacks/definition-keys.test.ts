@@ -104,10 +104,7 @@ describeWith("cosign")("a key of a service", () => {
   const keysOfService = ({ reference }: ServiceKey) =>
     definitionKeys(settings({ definitionsKeyReference: reference }), bin);
   const signed = (key: ServiceKey, publicKeyPem = key.publicKeyPem) =>
-    signDefinition(
-      pipeline,
-      promptSigner({ keyReference: key.reference, publicKeyPem, formerPublicKeysPem: [] }, bin),
-    );
+    signDefinition(pipeline, promptSigner({ keyReference: key.reference, publicKeyPem, formerPublicKeysPem: [] }, bin));
 
   test.each(["prime256v1", "ed25519"] as const)("of type %s is known by its public half, and signs", (type) => {
     const key = serviceKey(directory, type);
@@ -156,6 +153,13 @@ describeWith("cosign")("a key of a service", () => {
     expect(named(`${key.reference}-gone`)).toThrow(
       /SSF-KMS-002 config definitionsKeyReference: .*-gone: .*ENOENT.*\n  rule: /,
     );
+  });
+
+  test("is asked for by the pinned cosign only", () => {
+    const { reference: definitionsKeyReference } = serviceKey(directory, "prime256v1");
+    const config = settings({ definitionsKeyReference });
+    expect(() => definitionKeys(config, directory)).toThrow(/SSF-KMS-005 [^]*fix: .*make toolchain/);
+    expect(() => definitionKeys(config, bin)).not.toThrow();
   });
 
   test("that the factory's stack does not know yet gives no signature", () => {
