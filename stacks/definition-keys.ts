@@ -58,9 +58,7 @@ export const definitionKeys = (config: FactoryConfig, bin: string): DefinitionKe
 };
 
 /** Signs definitions for a stack; a service's signatures are made once and kept in the stack's state. */
-export const stackSigner = (
-  keys: StackOutputs["factory"]["definitions"],
-): DefinitionSigner<pulumi.Input<string>> => {
+export const stackSigner = (keys: StackOutputs["factory"]["definitions"]): DefinitionSigner<pulumi.Input<string>> => {
   if ("privateKeyPem" in keys) return definitionSigner(keys.privateKeyPem);
   const { keyReference, publicKeyPem } = keys;
   return {

@@ -36,7 +36,11 @@ interface Outputs {
 const signaturesOf = ({ definitions }: Outputs) =>
   new Map(definitions.map(({ metadata }) => [metadata.name, metadata.annotations?.[signatureAnnotation]]));
 
-describeWith("pulumi", "cosign", "tekton-definitions")("signatures by a service, under the real engine", () => {
+describeWith(
+  "pulumi",
+  "cosign",
+  "tekton-definitions",
+)("signatures by a service, under the real engine", () => {
   jest.setTimeout(300_000);
   const directory = mkdtempSync(join(tmpdir(), "ssf-kms-"));
   const key = serviceKey(directory, "prime256v1");
@@ -113,7 +117,9 @@ describeWith("pulumi", "cosign", "tekton-definitions")("signatures by a service,
     const gone = { ...key, reference: `${key.reference}-gone` };
     configure({ key: gone });
     await expect(project.pulumi("up", "--yes", "--skip-preview")).rejects.toMatchObject({
-      stdout: expect.stringMatching(/SSF-KMS-002 config definitionsKeyReference: testkms:[^]*rule: [^]*fix: /) as string,
+      stdout: expect.stringMatching(
+        /SSF-KMS-002 config definitionsKeyReference: testkms:[^]*rule: [^]*fix: /,
+      ) as string,
     });
     configure({ key });
     expect(accepted(await up(), key)).toBe(6);
