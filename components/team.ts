@@ -50,7 +50,8 @@ export interface TeamDefinitionMetadata {
   name: string;
   namespace: string;
   labels?: Record<string, string>;
-  annotations?: Record<string, string>;
+  /** The signature among them may be known only once a service has given it. */
+  annotations?: Record<string, pulumi.Input<string>>;
 }
 
 /** What all pods of a team may use together. */

@@ -9,7 +9,15 @@ export type * from "./model";
 export { patterns } from "./patterns";
 export { sbomMediaType } from "./stages/scan";
 export { describePipeline, mermaidPicture, svgPicture, type PicturedPipeline, type PicturedStage } from "./picture";
-export { definitionSigner, signDefinition, verifyDefinition, type DefinitionSigner } from "./sign";
+export {
+  definitionSigner,
+  signDefinition,
+  signsDefinitions,
+  verifyChecksum,
+  verifyDefinition,
+  type DefinitionSigner,
+  type Signed,
+} from "./sign";
 export {
   defaultPipeline,
   teamModel,

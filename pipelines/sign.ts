@@ -3,13 +3,22 @@ import { p256 } from "@noble/curves/nist.js";
 import { FactoryError } from "../components/lib/errors";
 import { definitionChecksum, signatureAnnotation, type TektonObject } from "./canonical";
 
-/** Whoever signs definitions: a key here, later perhaps a service that holds it. */
-export interface DefinitionSigner {
+/** Whoever signs definitions: a key here, or a service that holds it, whose signature may come later. */
+export interface DefinitionSigner<Signature = string> {
   /** The key that Tekton verifies with, as SPKI PEM. */
   publicKeyPem: string;
   /** Signs a definition's 32-byte checksum; the same checksum always gets the same signature, in base64. */
-  sign(checksum: Uint8Array): string;
+  sign(checksum: Buffer, definition: TektonObject): Signature;
 }
+
+/** A definition with its signature among its annotations. */
+export type Signed<T extends TektonObject, Signature = string> = Omit<T, "metadata"> & {
+  metadata: Omit<TektonObject["metadata"], "annotations"> & { annotations: Record<string, string | Signature> };
+};
+
+/** Whether definitions may be signed with such a key, public or private. */
+export const signsDefinitions = (key: crypto.KeyObject): boolean =>
+  key.asymmetricKeyType === "ed25519" || key.asymmetricKeyDetails?.namedCurve === "prime256v1";
 
 /** A signer from an Ed25519 or ECDSA P-256 private key in PKCS #8 PEM. */
 export const definitionSigner = (privateKeyPem: string): DefinitionSigner => {
@@ -31,7 +40,7 @@ const readPrivateKey = (pem: string): crypto.KeyObject => {
   let given = "text that is no private key";
   try {
     const key = crypto.createPrivateKey(pem);
-    if (key.asymmetricKeyType === "ed25519" || key.asymmetricKeyDetails?.namedCurve === "prime256v1") return key;
+    if (signsDefinitions(key)) return key;
     given = `a key of type ${String(key.asymmetricKeyType)}`;
   } catch {
     // The message of the parser could hold parts of the key.
@@ -46,13 +55,16 @@ const readPrivateKey = (pem: string): crypto.KeyObject => {
 };
 
 /** The definition with its signature in the annotation that Tekton reads. Nothing may be added to it afterwards. */
-export const signDefinition = <T extends TektonObject>(definition: T, signer: DefinitionSigner): T => ({
+export const signDefinition = <T extends TektonObject, Signature = string>(
+  definition: T,
+  signer: DefinitionSigner<Signature>,
+): Signed<T, Signature> => ({
   ...definition,
   metadata: {
     ...definition.metadata,
     annotations: {
       ...definition.metadata.annotations,
-      [signatureAnnotation]: signer.sign(definitionChecksum(definition)),
+      [signatureAnnotation]: signer.sign(definitionChecksum(definition), definition),
     },
   },
 });
@@ -60,10 +72,12 @@ export const signDefinition = <T extends TektonObject>(definition: T, signer: De
 /** Whether the definition carries a signature of this key over what it is now. */
 export const verifyDefinition = (definition: TektonObject, publicKeyPem: string): boolean => {
   const signature = definition.metadata.annotations?.[signatureAnnotation];
+  return signature !== undefined && verifyChecksum(definitionChecksum(definition), signature, publicKeyPem);
+};
+
+/** Whether the signature, in base64, is this key's over a definition's checksum. */
+export const verifyChecksum = (checksum: Buffer, signature: string, publicKeyPem: string): boolean => {
   const key = crypto.createPublicKey(publicKeyPem);
   const hash = key.asymmetricKeyType === "ed25519" ? null : "sha256";
-  return (
-    signature !== undefined &&
-    crypto.verify(hash, definitionChecksum(definition), key, Buffer.from(signature, "base64"))
-  );
+  return crypto.verify(hash, checksum, key, Buffer.from(signature, "base64"));
 };

@@ -2,7 +2,7 @@ import { digest } from "./canonical";
 import { checkPipeline } from "./graph";
 import type { Language, PipelineModel, RunParam, RunResult } from "./model";
 import { patterns } from "./patterns";
-import { signDefinition, type DefinitionSigner } from "./sign";
+import { signDefinition, type DefinitionSigner, type Signed } from "./sign";
 import { ingestSource, signerResults } from "./stages/ingest-source";
 import { publish, publishResults, type ArtefactKind } from "./stages/publish";
 import { reproduce, reproducedWorkspace, reproduceResults } from "./stages/reproduce";
@@ -64,9 +64,9 @@ export interface TeamPipelineArgs extends Pick<ScanArgs, "deniedPackages" | "den
 }
 
 /** What {@link teamPipeline} needs. */
-export interface SignedTeamPipelineArgs extends TeamPipelineArgs {
+export interface SignedTeamPipelineArgs<Signature = string> extends TeamPipelineArgs {
   /** Signs every definition. */
-  signer: DefinitionSigner;
+  signer: DefinitionSigner<Signature>;
   /** Keys, as SPKI PEM, that signed definitions before and still verify: of teams that were not brought up since. @default none */
   formerKeys?: readonly string[];
 }
@@ -108,7 +108,11 @@ export interface TeamPipeline {
 }
 
 /** A team's pipeline whose definitions are signed. */
-export interface SignedTeamPipeline extends TeamPipeline {
+export interface SignedTeamPipeline<Signature = string> extends Omit<TeamPipeline, "tasks" | "pipeline"> {
+  /** One definition a stage, in the order of {@link stages}. */
+  tasks: Signed<Task, Signature>[];
+  /** The definition that joins them. */
+  pipeline: Signed<Pipeline, Signature>;
   /** The policy that makes Tekton ask for those signatures; the same for every pipeline of a team. */
   verificationPolicy: VerificationPolicy;
 }
@@ -268,7 +272,9 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
  *   signer: definitionSigner(privateKeyPem),
  * });
  */
-export const teamPipeline = (args: SignedTeamPipelineArgs): SignedTeamPipeline => {
+export const teamPipeline = <Signature = string>(
+  args: SignedTeamPipelineArgs<Signature>,
+): SignedTeamPipeline<Signature> => {
   const unsigned = unsignedTeamPipeline(args);
   return {
     ...unsigned,

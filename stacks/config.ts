@@ -42,6 +42,8 @@ const path = z.string().min(1);
 
 const PATH_RULE = "It must be the path of a file that this machine can read.";
 
+const keyReference = z.string().regex(/^[a-z][a-z0-9_-]*:\/\/\S+$/);
+
 const hosts = z.string().refine(isHostList);
 const address = z.string().regex(/^https:\/\/[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(\/[A-Za-z0-9._~%+-]+)*\/?$/);
 
@@ -170,12 +172,24 @@ const factorySchema = z
           "/run/keys/definitions.pem",
         ),
       ),
+    definitionsKeyReference: keyReference
+      .optional()
+      .meta(
+        facts(
+          "Key of a key management service that signs definitions, which leaves its key to nobody; in place of a file or a key that the stack makes.",
+          "It must be a key as Sigstore names it: awskms://, azurekms://, gcpkms:// or hashivault:// with the service's own name of the key, or <name>:// where a program sigstore-kms-<name> on PATH serves it; and definitionsKeyFile must not be set.",
+          "awskms:///alias/definitions",
+        ),
+      ),
     definitionsFormerKeysFile: path
       .optional()
       .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
   })
   .refine(({ definitionsKeyEpoch, definitionsOldestKeyEpoch }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch, {
     path: ["definitionsOldestKeyEpoch"],
+  })
+  .refine((config) => config.definitionsKeyReference === undefined || config.definitionsKeyFile === undefined, {
+    path: ["definitionsKeyReference"],
   })
   .refine((config) => inRange(config.registryClusterIp, config.serviceCidr), { path: ["registryClusterIp"] });
 

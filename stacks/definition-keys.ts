@@ -5,22 +5,42 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
 import { FactoryError } from "../components/lib/errors";
-import { definitionSigner, ed25519KeyPair } from "../pipelines";
+import { KmsSignature } from "../components/lib/kms-signature";
+import { definitionSigner, type DefinitionSigner, ed25519KeyPair } from "../pipelines";
 import type { FactoryConfig } from "./config";
+import { kmsPublicKey, kmsSignature } from "./kms";
+import type { StackOutputs } from "./outputs";
 
-/** The key that signs definitions, and those that did so before and still verify. */
-export interface DefinitionKeys {
-  /** PKCS #8 PEM; secret. */
-  privateKeyPem: pulumi.Input<string>;
+/** Keys whose signatures hold. */
+interface VerifyingKeys {
   /** SPKI PEM. */
   publicKeyPem: pulumi.Input<string>;
   /** SPKI PEM, newest first. */
   formerPublicKeysPem: pulumi.Input<string>[];
 }
 
-/** The keys that the settings ask for: one an epoch, made here and kept in the state; or a file's. */
-export const definitionKeys = (config: FactoryConfig): DefinitionKeys => {
+/** A key that is at hand. */
+interface OwnKey extends VerifyingKeys {
+  /** PKCS #8 PEM; secret. */
+  privateKeyPem: pulumi.Input<string>;
+}
+
+/** A key that stays in a key management service. */
+interface ReferredKey extends VerifyingKeys {
+  /** Name of the key, as Sigstore writes it; no secret. */
+  keyReference: string;
+}
+
+/** The key that signs definitions, and those that did so before and still verify. */
+export type DefinitionKeys = OwnKey | ReferredKey;
+
+/** The keys that the settings ask for: one an epoch, made here and kept in the state; a file's; or a service's. */
+export const definitionKeys = (config: FactoryConfig, bin: string): DefinitionKeys => {
   const listed = config.definitionsFormerKeysFile === undefined ? [] : formerKeys(config.definitionsFormerKeysFile);
+  if (config.definitionsKeyReference !== undefined) {
+    const keyReference = config.definitionsKeyReference;
+    return { keyReference, publicKeyPem: kmsPublicKey(bin, keyReference), formerPublicKeysPem: listed };
+  }
   if (config.definitionsKeyFile !== undefined) {
     const privateKeyPem = read("definitionsKeyFile", config.definitionsKeyFile);
     const { publicKeyPem } = definitionSigner(privateKeyPem);
@@ -36,6 +56,27 @@ export const definitionKeys = (config: FactoryConfig): DefinitionKeys => {
     formerPublicKeysPem: [...former.map(({ publicKeyPem }) => pulumi.unsecret(publicKeyPem)), ...listed],
   };
 };
+
+/** Signs definitions for a stack; a service's signatures are made once and kept in the stack's state. */
+export const stackSigner = (keys: StackOutputs["factory"]["definitions"]): DefinitionSigner<pulumi.Input<string>> => {
+  if ("privateKeyPem" in keys) return definitionSigner(keys.privateKeyPem);
+  const { keyReference, publicKeyPem } = keys;
+  return {
+    publicKeyPem,
+    sign: (checksum, { kind, metadata }) =>
+      new KmsSignature(`signature-${kind.toLowerCase()}-${metadata.name}`, {
+        checksum: checksum.toString("hex"),
+        keyReference,
+        publicKeyPem,
+      }).signature,
+  };
+};
+
+/** Signs definitions at once and outside a stack, so that a service gives another signature each time. */
+export const promptSigner = (keys: StackOutputs["factory"]["definitions"], bin: string): DefinitionSigner =>
+  "privateKeyPem" in keys
+    ? definitionSigner(keys.privateKeyPem)
+    : { publicKeyPem: keys.publicKeyPem, sign: (checksum) => kmsSignature(bin, keys, checksum) };
 
 const keyOfEpoch = (epoch: number) => {
   const seed = new random.RandomBytes(`definitions-key-${epoch}`, { length: 32 });

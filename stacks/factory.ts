@@ -150,7 +150,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       chains: { username: "chains", password: registry.chainsPassword },
     }),
     provenance: { builderId: chains.builderId, publicKeyPem: chains.publicKeyPem },
-    definitions: definitionKeys(config),
+    definitions: definitionKeys(config, toolchain.bin),
     forge: {
       url: forge.url,
       namespace: forge.namespace,

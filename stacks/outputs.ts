@@ -27,6 +27,12 @@ const forge = z.object({
   caPem: text,
 });
 
+const verifying = { publicKeyPem: text, formerPublicKeysPem: z.array(text) };
+const definitions = z.union([
+  z.object({ ...verifying, privateKeyPem: text }),
+  z.object({ ...verifying, keyReference: text }),
+]);
+
 const networkPolicies = z.enum(NetworkPolicies);
 const hosts = z.array(z.object({ name: text, port: z.int() }));
 const stage = z.object({
@@ -57,7 +63,7 @@ const outputSchemas = {
     registry,
     registryCredentials: z.object({ publisher: login, reader: login, chains: login }),
     provenance,
-    definitions: z.object({ publicKeyPem: text, privateKeyPem: text, formerPublicKeysPem: z.array(text) }),
+    definitions,
     forge,
     stageImages: z.record(z.string(), text),
   }),

@@ -5,9 +5,10 @@ import * as pulumi from "@pulumi/pulumi";
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
-import { definitionSigner, go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
+import { go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
+import { stackSigner } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { makeTrigger } from "./team-trigger";
@@ -36,7 +37,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
     ...supplyChain(config),
     runtimeClasses: factory.runtimeClasses,
-    signer: definitionSigner(factory.definitions.privateKeyPem),
+    signer: stackSigner(factory.definitions),
     formerKeys: factory.definitions.formerPublicKeysPem,
   };
   const pipelines = languagesOf(config).map((language) => teamPipeline({ ...common, language }));

@@ -1,8 +1,10 @@
 import { policySpec } from "../../components/lib/admission-policy";
-import { definitionSigner, pipelineRun, signDefinition, type PipelineModel } from "../../pipelines";
+import { pipelineRun, signDefinition, type PipelineModel } from "../../pipelines";
 import { pipelineOf, runTemplateOf, stageTask } from "../../pipelines/tekton";
 import { teamRuns, type RunnablePipeline } from "../../policies/admission";
+import { promptSigner } from "../../stacks/definition-keys";
 import type { StackOutputs } from "../../stacks/outputs";
+import { readToolchain } from "../../stacks/toolchain";
 import type { Kubectl } from "../../tools/cli/kubectl";
 import { pipelineRunSchema } from "../../tools/cli/watch-run";
 
@@ -65,7 +67,7 @@ const ended = async ({ kubectl, team }: ProbeContext, run: string): Promise<Prob
 export const probe = async (context: ProbeContext, model: PipelineModel): Promise<Probed> => {
   const { kubectl, team, shared } = context;
   const placement = { team: team.team, namespace: team.namespace };
-  const signer = definitionSigner(shared.definitions.privateKeyPem);
+  const signer = promptSigner(shared.definitions, readToolchain().bin);
   const definitions = [
     ...model.stages.map((stage) => stageTask(model, stage, placement)),
     pipelineOf(model, placement),

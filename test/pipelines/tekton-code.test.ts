@@ -1,6 +1,3 @@
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import * as fc from "fast-check";
 import {
   definitionSigner,
@@ -11,27 +8,10 @@ import {
   teamPipeline,
   type TektonObject,
 } from "../../pipelines";
-import { engineBin } from "../cli/support/engine";
+import { describeWith } from "../support/programs";
+import { askTekton } from "./ask-tekton";
 import { canonicalCases } from "./canonical-cases";
 import { teamArgs, testKeys, testSigner } from "./fixtures";
-
-const program = join(engineBin() ?? "", "tekton-definitions");
-
-interface Answer {
-  checksum: string;
-  signed: boolean;
-  invalid: string;
-}
-
-const askTekton = (objects: readonly object[], publicKeyPem = testKeys.publicKeyPem): Answer[] => {
-  const { status, stdout, stderr } = spawnSync(program, [], {
-    encoding: "utf8",
-    input: JSON.stringify({ publicKeyPem, objects }),
-    maxBuffer: 1 << 26,
-  });
-  if (status !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as Answer[];
-};
 
 const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 8 }),
@@ -118,7 +98,7 @@ const anyDefinition: fc.Arbitrary<TektonObject> = fc.oneof(
   fc.record({ apiVersion, kind: fc.constant("Pipeline" as const), metadata, spec: pipelineSpec }),
 );
 
-(existsSync(program) ? describe : describe.skip)("Tekton's own code", () => {
+describeWith("tekton-definitions")("Tekton's own code", () => {
   const { tasks, pipeline, verificationPolicy, runTemplate } = teamPipeline({ ...teamArgs(), signer: testSigner });
   const definitions: TektonObject[] = [
     ...tasks,

@@ -1,20 +1,27 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 
 import * as pulumi from "@pulumi/pulumi";
 
-import { ecdsaKeyPair } from "../../pipelines";
+import { ecdsaKeyPair, signDefinition, unsignedTeamPipeline, verifyDefinition } from "../../pipelines";
 import { type FactoryConfig, parseConfig } from "../../stacks/config";
-import { type DefinitionKeys, definitionKeys } from "../../stacks/definition-keys";
+import { type DefinitionKeys, definitionKeys, promptSigner } from "../../stacks/definition-keys";
+import { teamArgs } from "../pipelines/fixtures";
+import { kmsPrograms, type ServiceKey, serviceKey } from "../support/kms";
+import { describeWith, programPath } from "../support/programs";
 import { render, valueOf } from "../support/render";
+
+const bin = dirname(programPath("cosign") ?? "");
 
 const settings = (more: Record<string, string> = {}) => parseConfig({ kind: "factory", ...more }) as FactoryConfig;
 
 const keysOf = async (config: FactoryConfig) => {
   const keys: DefinitionKeys[] = [];
-  const rendering = await render(() => Promise.resolve(void keys.push(definitionKeys(config))));
+  const rendering = await render(() => Promise.resolve(void keys.push(definitionKeys(config, bin))));
   const [values] = await valueOf(pulumi.unsecret(pulumi.output(keys)));
+  if (values === undefined) throw new Error("no keys");
   const made = rendering.resources.map(({ name }) => name).filter((name) => name.startsWith("definitions-key-"));
   return { ...values, made: made.sort() };
 };
@@ -64,10 +71,100 @@ test("a key of a file signs, with the former keys of another", async () => {
 test("files that hold no such keys are refused, without showing them", () => {
   const secret = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n";
   const refused = (config: FactoryConfig, message: RegExp) => {
-    expect(() => definitionKeys(config)).toThrow(message);
-    expect(() => definitionKeys(config)).not.toThrow(/secret/);
+    expect(() => definitionKeys(config, bin)).toThrow(message);
+    expect(() => definitionKeys(config, bin)).not.toThrow(/secret/);
   };
   refused(settings({ definitionsKeyFile: "/gone.pem" }), /SSF-CONFIG-005 config definitionsKeyFile/);
   refused(settings({ definitionsKeyFile: file("bad.pem", secret) }), /SSF-PIPELINE-014/);
   refused(settings({ definitionsFormerKeysFile: file("bad.pem", secret) }), /definitionsFormerKeysFile/);
+});
+
+test.each([
+  ["a path", { definitionsKeyReference: "/run/keys/definitions.pem" }],
+  ["no name", { definitionsKeyReference: "awskms://" }],
+  ["a second key", { definitionsKeyReference: "awskms:///alias/definitions", definitionsKeyFile: "/run/keys/own.pem" }],
+])("a reference with %s is refused", (_, given) => {
+  expect(() => settings(given)).toThrow(
+    /SSF-CONFIG-004 config definitionsKeyReference: "[^]*rule: [^]*and definitionsKeyFile must not be set/,
+  );
+  expect(settings({ definitionsKeyReference: "awskms:///alias/definitions" })).toMatchObject({
+    definitionsKeyReference: "awskms:///alias/definitions",
+  });
+});
+
+describeWith("cosign")("a key of a service", () => {
+  const environment = process.env;
+  beforeEach(() => {
+    process.env = { ...environment, PATH: [kmsPrograms, environment.PATH].join(delimiter) };
+  });
+  afterEach(() => {
+    process.env = environment;
+  });
+  const { pipeline } = unsignedTeamPipeline(teamArgs());
+  const keysOfService = ({ reference }: ServiceKey) =>
+    definitionKeys(settings({ definitionsKeyReference: reference }), bin);
+  const signed = (key: ServiceKey, publicKeyPem = key.publicKeyPem) =>
+    signDefinition(pipeline, promptSigner({ keyReference: key.reference, publicKeyPem, formerPublicKeysPem: [] }, bin));
+
+  test.each(["prime256v1", "ed25519"] as const)("of type %s is known by its public half, and signs", (type) => {
+    const key = serviceKey(directory, type);
+    expect(keysOfService(key)).toEqual({
+      keyReference: key.reference,
+      publicKeyPem: key.publicKeyPem,
+      formerPublicKeysPem: [],
+    });
+    expect(verifyDefinition(signed(key), key.publicKeyPem)).toBe(true);
+    expect(verifyDefinition(signed(key), serviceKey(directory, type).publicKeyPem)).toBe(false);
+  });
+
+  test("is told to nobody else", async () => {
+    let connections = 0;
+    const proxy = createServer((socket) => {
+      connections += 1;
+      socket.destroy();
+    });
+    await new Promise<void>((resume) => proxy.listen(0, "127.0.0.1", resume));
+    const { port } = proxy.address() as { port: number };
+    const address = `http://127.0.0.1:${port}`;
+    Object.assign(process.env, { HTTP_PROXY: address, HTTPS_PROXY: address, HOME: directory, TUF_ROOT: directory });
+    const key = serviceKey(directory, "prime256v1");
+    keysOfService(key);
+    signed(key);
+    await new Promise((resume) => setTimeout(resume, 100));
+    proxy.close();
+    expect(connections).toBe(0);
+  });
+
+  test.each(["secp384r1", "rsa"] as const)("of type %s is refused", (type) => {
+    expect(() => keysOfService(serviceKey(directory, type))).toThrow(
+      /SSF-KMS-003 config definitionsKeyReference: .* is a key of type (ec secp384r1|rsa)\n  rule: .*Ed25519 or ECDSA P-256/,
+    );
+    expect(() => keysOfService(serviceKey(directory, "prime256v1"))).not.toThrow();
+  });
+
+  test("is refused where nothing serves it, or its service does not know it", () => {
+    const key = serviceKey(directory, "prime256v1");
+    const named = (reference: string) => () => keysOfService({ ...key, reference });
+    expect(named(key.reference)).not.toThrow();
+    expect(named(key.reference.replace("testkms", "nokms"))).toThrow(
+      /SSF-KMS-001 config definitionsKeyReference: .*, and no program sigstore-kms-nokms on PATH\n  rule: /,
+    );
+    expect(named("https://keys.test/definitions.pem")).toThrow(/SSF-KMS-001 .*sigstore-kms-https/);
+    expect(named(`${key.reference}-gone`)).toThrow(
+      /SSF-KMS-002 config definitionsKeyReference: .*-gone: .*ENOENT.*\n  rule: /,
+    );
+  });
+
+  test("is asked for by the pinned cosign only", () => {
+    const { reference: definitionsKeyReference } = serviceKey(directory, "prime256v1");
+    const config = settings({ definitionsKeyReference });
+    expect(() => definitionKeys(config, directory)).toThrow(/SSF-KMS-005 [^]*fix: .*make toolchain/);
+    expect(() => definitionKeys(config, bin)).not.toThrow();
+  });
+
+  test("that the factory's stack does not know yet gives no signature", () => {
+    const [key, other] = [serviceKey(directory, "prime256v1"), serviceKey(directory, "prime256v1")];
+    expect(() => signed(key, other.publicKeyPem)).toThrow(/SSF-KMS-004 .* does not hold .*\n  rule: /);
+    expect(() => signed(key)).not.toThrow();
+  });
 });

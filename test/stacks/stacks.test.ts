@@ -210,6 +210,33 @@ describe("stack of kind team", () => {
     expect((await run()).resources).toEqual(rendering.resources);
   });
 
+  test("leaves the signing to the service that holds the key, one signature a definition", async () => {
+    const { publicKeyPem } = keys;
+    const definitions = { publicKeyPem, keyReference: "awskms:///alias/definitions", formerPublicKeysPem: [] };
+    const rendering = await render(() => teamStack({ ...config, languages: "go" }), {
+      extra: (type, name) =>
+        type === "kms:index:Signature"
+          ? { signature: `signature of ${name}` }
+          : referenceTo({ ...factoryOutputs, definitions })(type),
+    });
+    const signatures = rendering.resources.filter(({ type }) => type === "kms:index:Signature");
+    const stages = ["build", "ingest-dependencies", "ingest-source", "publish", "scan"];
+    expect(signatures.map(({ name }) => name)).toEqual([
+      "signature-pipeline-go",
+      ...stages.map((stage) => `signature-task-go-${stage}`),
+    ]);
+    expect(signatures.map(({ inputs }) => inputs)).toEqual(
+      signatures.map(() => ({
+        checksum: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+        keyReference: "awskms:///alias/definitions",
+        publicKeyPem,
+      })),
+    );
+    expect(inputAt(rendering.get("team-task-go-build"), "metadata.annotations")).toEqual({
+      "tekton.dev/signature": "signature of signature-task-go-build",
+    });
+  });
+
   test("makes pipelines for its own languages only, with its own registries, and each account once", async () => {
     const settings = { languages: "pip,npm", npmRegistry: "https://npm.test/", pipIndex: "https://pypi.test/simple" };
     const own = parseConfig({ kind: "team", team: "a", ...settings }) as TeamConfig;

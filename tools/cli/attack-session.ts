@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
-import { definitionSigner, pipelineRun, type DefinitionSigner, type PipelineRun } from "../../pipelines";
+import { pipelineRun, type DefinitionSigner, type PipelineRun } from "../../pipelines";
+import { promptSigner } from "../../stacks/definition-keys";
 import type { StackOutputs } from "../../stacks/outputs";
 import { image, readToolchain } from "../../stacks/toolchain";
 import type { Answer, Attempt, Defer, Refuser } from "./attacks";
@@ -274,7 +275,7 @@ export const openStand = async (
       signal,
       create,
       workbench,
-      signer: definitionSigner(factory.definitions.privateKeyPem),
+      signer: promptSigner(factory.definitions, toolchain.bin),
       admin: actor(kubectl, signal, []),
       member: actor(kubectl, signal, ["--as=attacker", `--as-group=secure-software-factory:${team.namespace}`]),
       as: (user, ...groups) =>
