@@ -103,7 +103,7 @@ describe("signatures", () => {
   });
 
   test("are missing from an unsigned definition", () => {
-    expect(Object.keys(pipeline.metadata.annotations ?? {})).toEqual([signatureAnnotation]);
+    expect(Object.keys(pipeline.metadata.annotations)).toEqual([signatureAnnotation]);
     const bare = { ...pipeline, metadata: { ...pipeline.metadata, annotations: {} } };
     expect(verifyDefinition(bare, testKeys.publicKeyPem)).toBe(false);
   });
