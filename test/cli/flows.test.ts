@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { FactoryError } from "../../components/lib/errors";
@@ -121,18 +123,30 @@ describe("reading the record", () => {
   });
   beforeEach(() => calls.splice(0));
 
+  test("takes a node without a directory of records as one that recorded nothing, and reads the others", async () => {
+    await readTraffic(question(cluster(["cilium-1"], () => Promise.resolve(record))));
+    const command = calls.find(([verb]) => verb === "exec") ?? [];
+    const [shell = "", flag = "", script = ""] = command.slice(command.indexOf("sh"));
+    const directory = mkdtempSync(join(tmpdir(), "ssf-flows-"));
+    const ask = (place: string) => execFileSync(shell, [flag, script, place, "-e", "pod-1"], { encoding: "utf8" });
+    expect(ask(join(directory, "absent"))).toBe("");
+    expect(ask(directory)).toBe("");
+    writeFileSync(join(directory, "events.log"), "pod-1 reached\npod-2 reached\n");
+    expect(ask(directory)).toBe("pod-1 reached\n");
+    rmSync(directory, { recursive: true });
+  });
+
   test("asks every agent for the lines of the run's networked pods, without a shell word of anyone's", async () => {
     const traffic = await readTraffic(question(cluster(["cilium-1", "cilium-2"], () => Promise.resolve(record))));
     expect(traffic).toEqual({ recorded: true, stages: expected });
     const executed = calls.filter(([verb]) => verb === "exec");
     expect(executed.map(([, agent]) => agent)).toEqual(["cilium-1", "cilium-2"]);
-    expect(executed[0]?.slice(-6)).toEqual([
-      "grep",
+    expect(executed[0]?.slice(-5)).toEqual([
+      "/var/run/cilium/hubble",
       "-e",
       "go-x7-ingest-source-pod",
       "-e",
       "go-x7-ingest-dependencies-pod",
-      "/var/run/cilium/hubble",
     ]);
   });
 

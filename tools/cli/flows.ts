@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 import { NetworkPolicies } from "../../components/lib/network-policies";
@@ -165,12 +166,13 @@ const readRecord = async (kubectl: Kubectl, pods: readonly string[]): Promise<st
     await kubectl.json(["get", "pods", "--namespace=kube-system", "--selector=k8s-app=cilium"]),
   );
   if (agents.items.length === 0) throw new Error("there is no agent of Cilium in namespace kube-system");
-  const script = 'grep --recursive --no-filename --fixed-strings "$@" || [ "$?" -eq 1 ]';
-  const search = [...pods.flatMap((pod) => ["-e", pod]), FLOW_FILE.replace(/\/[^/]*$/, "")];
+  // A node that has recorded nothing yet has no directory of records.
+  const script = '[ ! -d "$0" ] || grep --recursive --no-filename --fixed-strings "$@" "$0" || [ "$?" -eq 1 ]';
+  const search = [dirname(FLOW_FILE), ...pods.flatMap((pod) => ["-e", pod])];
   const lines = agents.items.map(({ metadata }) =>
     kubectl.text([
       ...["exec", metadata.name, "--namespace=kube-system", "--container=cilium-agent", "--"],
-      ...["sh", "-c", script, "grep", ...search],
+      ...["sh", "-c", script, ...search],
     ]),
   );
   return (await Promise.all(lines)).join("\n");
