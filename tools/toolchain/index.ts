@@ -371,7 +371,6 @@ const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<Toolchai
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) await step(...next);
   };
   await Promise.all(Array.from({ length: goBuilders }, worker));
-  const cachesDropped = dropGoCaches();
   await step("module", "pause", isStored("pause", digestOf(await moduleKey("kubernetes"), "pause")), () =>
     buildPause(outputs.kubernetes ?? ""),
   );
@@ -404,7 +403,7 @@ const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<Toolchai
     node: { reference: await readFile(join(nodeDirectory, "name"), "utf8"), archive: join(nodeDirectory, "node.tar") },
   };
   await writeFile(lockFile, `${JSON.stringify(lock, undefined, 2)}\n`);
-  await cachesDropped;
+  await dropGoCaches();
   await removeUnused(30);
   for (const name of ["images", "node", "programs"]) await removeOthers(name, outputs[name] ?? "");
   return lock;
