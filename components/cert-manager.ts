@@ -4,6 +4,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as certManager from "@pulumi/kubernetes-cert-manager";
 import * as pulumi from "@pulumi/pulumi";
 
+import { authorityChain } from "./lib/certificates";
 import { imageParts } from "./lib/images";
 import { podSecurity, standardLabels } from "./lib/labels";
 import { createObjects, dropDescriptions, Manifests } from "./lib/manifests";
@@ -105,32 +106,17 @@ export class CertManager extends pulumi.ComponentResource {
     const issuer = object("issuer", "ClusterIssuer", { name: AUTHORITY }, { ca: { secretName: AUTHORITY } }, [
       authority,
     ]);
-    // A certificate that nobody serves: it proves that the issuer answers, and its Secret holds the authority's
-    // certificate beside a worthless key, so that the authority's own key is never read into the state.
-    const proof = object(
-      "proof",
-      "Certificate",
-      { name: "ssf-ca-proof", namespace: NAMESPACE },
-      {
-        secretName: "ssf-ca-proof",
-        duration: "43800h0m0s",
-        renewBefore: "720h0m0s",
-        privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Always" },
-        usages: ["client auth"],
-        dnsNames: [`ca-proof.${NAMESPACE}.svc`],
-        issuerRef: { group: "cert-manager.io", kind: "ClusterIssuer", name: AUTHORITY },
-      },
-      [issuer],
-    );
-    const bundle = k8s.core.v1.Secret.get(
-      `${name}-bundle`,
-      // Unknown until the certificate exists, so that the first preview does not look for a Secret that is not there.
-      proof.id.apply(() => `${NAMESPACE}/ssf-ca-proof`),
-      { parent: this, dependsOn: [proof] },
-    );
-
     this.issuer = issuer.metadata.name;
-    this.caPem = pulumi.unsecret(bundle.data.apply((data) => Buffer.from(data["ca.crt"] ?? "", "base64").toString()));
+    this.caPem = authorityChain(
+      name,
+      {
+        name: "ssf-ca-proof",
+        namespace: NAMESPACE,
+        labels,
+        issuer: { kind: "ClusterIssuer", name: AUTHORITY },
+      },
+      { parent: this, dependsOn: [issuer] },
+    );
     this.registerOutputs({ issuer: this.issuer, caPem: this.caPem });
   }
 }

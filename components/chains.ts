@@ -3,7 +3,6 @@ import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
-import { ecdsaKeyPair } from "../pipelines/keys";
 import { configHash } from "./lib/hash";
 import { podSecurity, standardLabels } from "./lib/labels";
 import { containerOf, createObjects, type KubernetesObject, Manifests, overrideData, setData } from "./lib/manifests";
@@ -11,12 +10,16 @@ import { resources, restrictedContainer } from "./lib/pods";
 import { dockerConfig } from "./lib/registry-config";
 import { timeouts } from "./lib/timeouts";
 
-/** How Chains proves that provenance is its own. */
+/** How Chains proves that provenance is its own: by a certificate of ten minutes, and an entry in the log. */
 export interface ChainsSigner {
-  /** `key`: a long-lived key of Chains' own. */
-  kind: "key";
-  /** 32 random bytes in base64, from which the key is made; secret. */
-  seed: pulumi.Input<string>;
+  /** Driver that mounts SPIRE's Workload API, and the file of its socket below the mount. */
+  workloadApi: { driver: string; socket: string };
+  /** Address of Fulcio, which gives Chains a certificate for its identity. */
+  fulcioUrl: string;
+  /** Address of Rekor, where every signature is entered. */
+  rekorUrl: string;
+  /** Key that Rekor's answers are verified with, as PEM. */
+  rekorPublicKeyPem: pulumi.Input<string>;
 }
 
 /** The registry as Chains reaches it. */
@@ -51,19 +54,27 @@ const NAMESPACE = "tekton-chains";
 const CONTROLLER = "tekton-chains-controller";
 const CREDENTIALS = "registry-credentials";
 const AUTHORITY = "factory-ca";
+const WORKLOAD_API = "/spiffe-workload-api";
+
+/** The workload that signs provenance. */
+export const CHAINS_WORKLOAD = { namespace: NAMESPACE, serviceAccount: CONTROLLER };
+
+/** Chains' pod, for the network policies of what it asks. */
+export const chainsPeer: k8s.types.input.networking.v1.NetworkPolicyPeer = {
+  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": NAMESPACE } },
+  podSelector: { matchLabels: { "app.kubernetes.io/name": "controller" } },
+};
 
 /**
  * Tekton Chains: after every run it signs SLSA 1.0 provenance of the whole run and stores it beside the image.
  *
  * It watches the runs of every namespace. It stores with its own user, never with what a team's account can reach.
  * @example
- * new Chains("chains", { source, image, version, builderId, signer: { kind: "key", seed: seed.base64 }, registry });
+ * new Chains("chains", { source, image, version, builderId, signer, registry });
  */
 export class Chains extends pulumi.ComponentResource {
   /** What provenance names as the builder. */
   public readonly builderId: pulumi.Output<string>;
-  /** Key that provenance is verified with, as PEM. */
-  public readonly publicKeyPem: pulumi.Output<string>;
 
   constructor(name: string, args: ChainsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Chains", name, args, opts);
@@ -83,15 +94,6 @@ export class Chains extends pulumi.ComponentResource {
       customTimeouts: timeouts.plain,
     };
 
-    const keys = pulumi.output(args.signer.seed).apply(ecdsaKeyPair);
-    const signingKey = new k8s.core.v1.Secret(
-      `${name}-signing-key`,
-      {
-        metadata: { name: "signing-secrets", namespace: NAMESPACE, labels },
-        stringData: { "x509.pem": pulumi.secret(keys.privateKeyPem) },
-      },
-      inNamespace,
-    );
     const login = pulumi
       .secret(args.registry.password)
       .apply((password) => dockerConfig(args.registry.host, { username: args.registry.username, password }));
@@ -100,9 +102,10 @@ export class Chains extends pulumi.ComponentResource {
       { metadata: { name: CREDENTIALS, namespace: NAMESPACE, labels }, stringData: { "config.json": login } },
       inNamespace,
     );
+    const authorities = { "ca.crt": args.registry.caPem, "rekor.pub": args.signer.rekorPublicKeyPem };
     const authority = new k8s.core.v1.ConfigMap(
       `${name}-authority`,
-      { metadata: { name: AUTHORITY, namespace: NAMESPACE, labels }, data: { "ca.crt": args.registry.caPem } },
+      { metadata: { name: AUTHORITY, namespace: NAMESPACE, labels }, data: authorities },
       inNamespace,
     );
     const controller = createObjects(
@@ -110,22 +113,24 @@ export class Chains extends pulumi.ComponentResource {
       {
         name,
         parent: this,
-        dependsOn: [namespace, signingKey, credentials, authority],
+        dependsOn: [namespace, credentials, authority],
         namespace,
         podAnnotations: {
-          [CONTROLLER]: configHash(keys.publicKeyPem, login, args.registry.caPem),
+          [CONTROLLER]: configHash(login, ...Object.values(authorities)),
         },
       },
     );
 
     this.builderId = pulumi.all(controller.map((resource) => resource.id)).apply(() => args.builderId);
-    this.publicKeyPem = pulumi.unsecret(keys.publicKeyPem);
-    this.registerOutputs({ builderId: this.builderId, publicKeyPem: this.publicKeyPem });
+    this.registerOutputs({ builderId: this.builderId });
   }
 }
 
-/** Chains' settings: provenance of whole runs only, in SLSA 1.0, stored and signed beside the image. */
-export const chainsSettings = (builderId: string): Record<string, string> => ({
+/** Chains' settings: provenance of whole runs only, in SLSA 1.0, signed, logged, and stored beside the image. */
+export const chainsSettings = ({
+  builderId,
+  signer,
+}: Pick<ChainsArgs, "builderId" | "signer">): Record<string, string> => ({
   "artifacts.pipelinerun.format": "slsa/v2alpha4",
   "artifacts.pipelinerun.storage": "oci",
   "artifacts.pipelinerun.signer": "x509",
@@ -139,7 +144,11 @@ export const chainsSettings = (builderId: string): Record<string, string> => ({
   "artifacts.oci.storage": "oci",
   "artifacts.oci.signer": "x509",
   "builder.id": builderId,
-  "transparency.enabled": "false",
+  "signers.x509.fulcio.enabled": "true",
+  "signers.x509.fulcio.provider": "spiffe",
+  "signers.x509.fulcio.address": signer.fulcioUrl,
+  "transparency.enabled": "true",
+  "transparency.url": signer.rekorUrl,
 });
 
 /** Upstream's objects, with our image and settings, in a restricted namespace, and with the rights that are used. */
@@ -149,7 +158,7 @@ export const chainsObjects = (args: ChainsArgs): readonly KubernetesObject[] =>
       namespace.metadata.labels = { ...namespace.metadata.labels, ...podSecurity("restricted") };
     })
     .remove("Secret", "signing-secrets")
-    .patch("ConfigMap", "chains-config", (config) => setData(config, chainsSettings(args.builderId)))
+    .patch("ConfigMap", "chains-config", (config) => setData(config, chainsSettings(args)))
     .patch("ConfigMap", "chains-info", (info) => overrideData(info, { version: args.version }))
     .patch("ClusterRole", "tekton-chains-controller-cluster-access", (role) => {
       role.rules = [
@@ -182,15 +191,17 @@ export const chainsObjects = (args: ChainsArgs): readonly KubernetesObject[] =>
         ...(container.env ?? []),
         { name: "DOCKER_CONFIG", value: `/etc/${CREDENTIALS}` },
         { name: "SSL_CERT_FILE", value: `/etc/${AUTHORITY}/ca.crt` },
+        { name: "SIGSTORE_REKOR_PUBLIC_KEY", value: `/etc/${AUTHORITY}/rekor.pub` },
+        { name: "SPIFFE_ENDPOINT_SOCKET", value: `${WORKLOAD_API}/${args.signer.workloadApi.socket}` },
       ];
-      // Upstream mounts a token for Fulcio, which a signer with a key has no use for.
+      // In place of upstream's long-lived key and token: an identity that SPIRE gives to this pod alone.
       container.volumeMounts = [
-        { name: "signing-secrets", mountPath: "/etc/signing-secrets", readOnly: true },
+        { name: "workload-api", mountPath: WORKLOAD_API, readOnly: true },
         { name: CREDENTIALS, mountPath: `/etc/${CREDENTIALS}`, readOnly: true },
         { name: AUTHORITY, mountPath: `/etc/${AUTHORITY}`, readOnly: true },
       ];
       deployment.spec.template.spec.volumes = [
-        { name: "signing-secrets", secret: { secretName: "signing-secrets" } },
+        { name: "workload-api", csi: { driver: args.signer.workloadApi.driver, readOnly: true } },
         { name: CREDENTIALS, secret: { secretName: CREDENTIALS } },
         { name: AUTHORITY, configMap: { name: AUTHORITY } },
       ];

@@ -119,6 +119,18 @@ const factorySchema = z
           "https://factory.example.com/builder/v1",
         ),
       ),
+    trustDomain: z
+      .string()
+      .max(255)
+      .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/)
+      .default("factory.internal")
+      .meta(
+        facts(
+          "SPIFFE trust domain: what the identities of the factory's workloads begin with.",
+          "It must be a name as in the DNS, which need not exist; no two factories that know each other share one.",
+          "factory.example.com",
+        ),
+      ),
     certManagerEngine: z
       .enum(CertManagerEngine)
       .default(CertManagerEngine.Chart)

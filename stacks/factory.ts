@@ -3,13 +3,25 @@ import * as random from "@pulumi/random";
 
 import { Admission } from "../components/admission";
 import { CertManager } from "../components/cert-manager";
-import { Chains } from "../components/chains";
+import { Chains, CHAINS_WORKLOAD, chainsPeer } from "../components/chains";
 import { Forge } from "../components/forge";
+import { Fulcio, FULCIO_URL, fulcioPeer } from "../components/fulcio";
 import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
+import { Rekor, REKOR_HOST, REKOR_URL } from "../components/rekor";
+import {
+  Spire,
+  SPIRE_ISSUER,
+  SPIRE_ISSUER_PORT,
+  spireServerPeer,
+  spiffeId,
+  WORKLOAD_API_DRIVER,
+  WORKLOAD_API_SOCKET,
+} from "../components/spire";
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
+import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
@@ -102,7 +114,54 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: [tekton, authority] },
   );
-  const signingSeed = new random.RandomBytes("provenance-key", { length: 32 });
+  const logSeed = new random.RandomBytes("rekor-key", { length: 32 });
+  const rekor = new Rekor(
+    "rekor",
+    {
+      images: { rekor: image(toolchain, "rekor"), tlsProxy: image(toolchain, "tls-proxy") },
+      issuer: authority.issuer,
+      seed: pulumi.secret(logSeed.base64),
+      storageClass: storage.storageClass,
+      clients: [chainsPeer],
+    },
+    served,
+  );
+  const spire = new Spire(
+    "spire",
+    {
+      source: source(toolchain, "spire-controller-manager"),
+      images: {
+        server: image(toolchain, "spire-server"),
+        agent: image(toolchain, "spire-agent"),
+        oidcDiscoveryProvider: image(toolchain, "spire-oidc-discovery-provider"),
+        controllerManager: image(toolchain, "spire-controller-manager"),
+        workloadApiDriver: image(toolchain, "workload-api-driver"),
+      },
+      trustDomain: config.trustDomain,
+      clusterName: "factory",
+      issuer: authority.issuer,
+      workloads: [CHAINS_WORKLOAD],
+      verifiers: [fulcioPeer],
+      storageClass: storage.storageClass,
+    },
+    served,
+  );
+  const fulcio = new Fulcio(
+    "fulcio",
+    {
+      images: { fulcio: image(toolchain, "fulcio"), tlsProxy: image(toolchain, "tls-proxy") },
+      issuer: authority.issuer,
+      caPem: authority.caPem,
+      tokens: {
+        issuer: SPIRE_ISSUER,
+        peer: spireServerPeer,
+        port: SPIRE_ISSUER_PORT,
+        trustDomain: config.trustDomain,
+      },
+      clients: [chainsPeer],
+    },
+    { ...opts, dependsOn: [spire] },
+  );
   const chains = new Chains(
     "chains",
     {
@@ -110,7 +169,12 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       image: image(toolchain, "chains-controller"),
       version: version(toolchain, "chains-controller"),
       builderId: config.builderId,
-      signer: { kind: "key", seed: pulumi.secret(signingSeed.base64) },
+      signer: {
+        workloadApi: { driver: WORKLOAD_API_DRIVER, socket: WORKLOAD_API_SOCKET },
+        fulcioUrl: FULCIO_URL,
+        rekorUrl: REKOR_URL,
+        rekorPublicKeyPem: rekor.publicKeyPem,
+      },
       registry: {
         host: REGISTRY_HOST,
         username: "chains",
@@ -118,7 +182,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         caPem: authority.caPem,
       },
     },
-    { ...opts, dependsOn: [tekton, registry] },
+    { ...opts, dependsOn: [tekton, registry, spire, fulcio, rekor] },
   );
   new Admission(
     "admission",
@@ -149,7 +213,19 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       reader: { username: "reader", password: registry.readerPassword },
       chains: { username: "chains", password: registry.chainsPassword },
     }),
-    provenance: { builderId: chains.builderId, publicKeyPem: chains.publicKeyPem },
+    provenance: {
+      builderId: chains.builderId,
+      signer: { identity: spiffeId(config.trustDomain, CHAINS_WORKLOAD), issuer: spire.tokenIssuer },
+      certificateAuthorityPem: fulcio.caPem,
+      log: {
+        url: rekor.url,
+        host: REKOR_HOST,
+        namespace: rekor.namespace,
+        service: rekor.service,
+        port: TLS_PROXY_PORT,
+        publicKeyPem: rekor.publicKeyPem,
+      },
+    },
     definitions: definitionKeys(config, toolchain.bin),
     forge: {
       url: forge.url,

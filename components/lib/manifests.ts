@@ -33,6 +33,7 @@ export interface Volume {
   name: string;
   configMap?: { name: string };
   secret?: { secretName: string };
+  csi?: { driver: string; readOnly: boolean };
   projected?: object;
 }
 

@@ -19,6 +19,29 @@ export const restrictedContainer = {
   seccompProfile: { type: "RuntimeDefault" },
 };
 
+/**
+ * What a container needs to talk to the API server as its pod's service account, for pods that mount no token by
+ * themselves: a token of an hour, and the cluster's authority.
+ */
+export const apiAccess = {
+  volume: {
+    name: "api-access",
+    projected: {
+      defaultMode: 0o440,
+      sources: [
+        { serviceAccountToken: { path: "token", expirationSeconds: 3600 } },
+        { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+        {
+          downwardAPI: {
+            items: [{ path: "namespace", fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" } }],
+          },
+        },
+      ],
+    },
+  },
+  mount: { name: "api-access", mountPath: "/var/run/secrets/kubernetes.io/serviceaccount", readOnly: true },
+};
+
 /** Requests and limits in the spelling that the API server gives back, so that a second preview shows no change. */
 export interface Resources {
   requests: { cpu: string; memory: string };

@@ -1,27 +1,28 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import { Chains, type ChainsArgs, chainsObjects } from "../../components/chains";
-import { ecdsaKeyPair } from "../../pipelines/keys";
 import { readToolchain, source } from "../../stacks/toolchain";
-import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
-
-const seed = Buffer.alloc(32, 7).toString("base64");
+import { inputAt, render, type Rendering, testImage } from "../support/render";
 
 const args: ChainsArgs = {
   source: source(readToolchain(), "chains"),
   image: testImage("chains-controller"),
   version: "v0.28.1",
   builderId: "https://factory.example/builder/v1",
-  signer: { kind: "key", seed: pulumi.secret(seed) },
+  signer: {
+    workloadApi: { driver: "csi.example", socket: "agent.sock" },
+    fulcioUrl: "https://fulcio.example",
+    rekorUrl: "https://rekor.example",
+    rekorPublicKeyPem: "KEY",
+  },
   registry: { host: "registry.example:5000", username: "chains", password: pulumi.secret("swordfish"), caPem: "CA" },
 };
 
 describe("Chains", () => {
   let rendering: Rendering;
-  let chains: Chains;
   beforeAll(async () => {
     rendering = await render(() => {
-      chains = new Chains("chains", args);
+      new Chains("chains", args);
     });
   });
 
@@ -36,7 +37,6 @@ describe("Chains", () => {
       "core/v1:ConfigMap chains-config-map-tekton-chains-config-observability",
       "core/v1:Namespace chains-namespace-tekton-chains",
       "core/v1:Secret chains-registry-credentials",
-      "core/v1:Secret chains-signing-key",
       "core/v1:Service chains-service-tekton-chains-metrics",
       "core/v1:ServiceAccount chains-service-account-tekton-chains-controller",
       "rbac.authorization.k8s.io/v1:ClusterRole chains-cluster-role-tekton-chains-controller-cluster-access",
@@ -58,16 +58,35 @@ describe("Chains", () => {
       "artifacts.taskrun.storage": "",
       "artifacts.oci.storage": "oci",
       "builder.id": "https://factory.example/builder/v1",
-      "transparency.enabled": "false",
+      "signers.x509.fulcio.enabled": "true",
+      "signers.x509.fulcio.provider": "spiffe",
+      "signers.x509.fulcio.address": "https://fulcio.example",
+      "transparency.enabled": "true",
+      "transparency.url": "https://rekor.example",
     });
   });
 
-  test("its key and its login are secret; the public key is the key's", async () => {
-    const { privateKeyPem, publicKeyPem } = ecdsaKeyPair(seed);
-    expect(rendering.get("chains-signing-key")).toMatchObject({
-      secrets: ["stringData"],
-      inputs: { metadata: { name: "signing-secrets" }, stringData: { "x509.pem": privateKeyPem } },
+  test("has an identity in place of a key", () => {
+    expect(rendering.childrenOf("chains").filter((child) => child.startsWith("core/v1:Secret"))).toEqual([
+      "core/v1:Secret chains-registry-credentials",
+    ]);
+    const pod = rendering.get("chains-deployment-tekton-chains-controller");
+    expect(inputAt(pod, "spec.template.spec.volumes")).toContainEqual({
+      name: "workload-api",
+      csi: { driver: "csi.example", readOnly: true },
     });
+    expect(inputAt(pod, "spec.template.spec.containers.0")).toMatchObject({
+      volumeMounts: expect.arrayContaining([
+        { name: "workload-api", mountPath: "/spiffe-workload-api", readOnly: true },
+      ]) as unknown,
+      env: expect.arrayContaining([
+        { name: "SPIFFE_ENDPOINT_SOCKET", value: "/spiffe-workload-api/agent.sock" },
+        { name: "SIGSTORE_REKOR_PUBLIC_KEY", value: "/etc/factory-ca/rekor.pub" },
+      ]) as unknown,
+    });
+  });
+
+  test("its login is secret", () => {
     const login = rendering.get("chains-registry-credentials");
     expect(login.secrets).toEqual(["stringData"]);
     expect(JSON.parse((inputAt(login, "stringData") as Record<string, string>)["config.json"] ?? "")).toEqual({
@@ -75,8 +94,6 @@ describe("Chains", () => {
         "registry.example:5000": { username: "chains", password: "swordfish", auth: "Y2hhaW5zOnN3b3JkZmlzaA==" },
       },
     });
-    await expect(valueOf(chains.publicKeyPem)).resolves.toBe(publicKeyPem);
-    await expect(pulumi.isSecret(chains.publicKeyPem)).resolves.toBe(false);
   });
 
   test("reads no Secret of the cluster and touches no pod", () => {
@@ -91,7 +108,7 @@ describe("Chains", () => {
     expect(rules.flatMap((rule) => rule.verbs)).not.toContain("delete");
   });
 
-  test("its pod is restricted, trusts the factory's authority, and restarts with its key", () => {
+  test("its pod is restricted, trusts the factory's authority, and restarts with its settings", () => {
     const deployment = rendering.get("chains-deployment-tekton-chains-controller");
     expect(inputAt(deployment, "spec.template.metadata.annotations")).toMatchObject({
       "secure-software-factory.dev/config-hash": expect.stringMatching(/^[0-9a-f]{64}$/) as string,

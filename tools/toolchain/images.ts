@@ -35,6 +35,12 @@ export const rootfs: Record<string, RootfsSpec> = {
     customize: [`echo 'stage:x:${nonRoot}:${nonRoot}::/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"`],
   },
   forge: { packages: [certificates, "git", "lighttpd", "lighttpd-mod-openssl"] },
+  "tls-proxy": { packages: ["lighttpd", "lighttpd-mod-openssl"] },
+  rekor: {
+    packages: ["postgresql-15"],
+    // A database makes itself for a user with a name only.
+    customize: [`echo 'rekor:x:${nonRoot}:${nonRoot}::/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"`],
+  },
   publish: { packages: [certificates, "jq"] },
   "node-build": { packages: [certificates, "npm"], customize: [runtimeOf(["nodejs"])] },
   "python-build": {
@@ -149,6 +155,32 @@ export const images: Record<string, ImageSpec> = {
   registry: programImage("distribution", "registry", "/usr/bin/registry", {
     Cmd: ["serve", "/etc/distribution/config.yml"],
   }),
+  "spire-server": { ...programImage("spire", "spire-server", "/usr/bin/spire-server"), rootfs: "shell" },
+  "spire-agent": { ...programImage("spire", "spire-agent", "/usr/bin/spire-agent"), rootfs: "shell" },
+  "spire-oidc-discovery-provider": {
+    ...programImage("spire", "oidc-discovery-provider", "/usr/bin/oidc-discovery-provider"),
+    rootfs: "shell",
+  },
+  "spire-controller-manager": programImage(
+    "spire-controller-manager",
+    "spire-controller-manager",
+    "/usr/bin/spire-controller-manager",
+  ),
+  rekor: {
+    rootfs: "rekor",
+    module: "rekor",
+    files: {
+      "/usr/bin/rekor-server": "rekor/bin/rekor-server",
+      "/usr/bin/trillian_log_server": "trillian/bin/trillian_log_server",
+      "/usr/bin/trillian_log_signer": "trillian/bin/trillian_log_signer",
+      "/usr/bin/createtree": "trillian/bin/createtree",
+      "/usr/share/trillian/storage.sql": "trillian/share/storage/postgresql/schema/storage.sql",
+    },
+    config: { User: user, Env: ["PATH=/usr/lib/postgresql/15/bin:/usr/bin:/bin"] },
+  },
+  fulcio: programImage("fulcio", "fulcio", "/usr/bin/fulcio"),
+  "tls-proxy": { rootfs: "tls-proxy", files: {}, config: { User: user } },
+  gatekeeper: programImage("gatekeeper", "gatekeeper", "/manager"),
   shell: { rootfs: "shell", files: {}, config: { User: user } },
   "stage-git": { rootfs: "git", files: {}, config: { User: user } },
   "stage-go": {

@@ -192,6 +192,47 @@ export const modules: Record<string, ModuleSpec> = {
     programs: { registry: "cmd/registry" },
     stamps: { "github.com/distribution/distribution/v3/version.version": "${version}" },
   },
+  spire: {
+    upstream: "github.com/spiffe/spire",
+    programs: {
+      "spire-server": "cmd/spire-server",
+      "spire-agent": "cmd/spire-agent",
+      "oidc-discovery-provider": "support/oidc-discovery-provider",
+    },
+    // SQLite, which holds the registrations, is a C library.
+    cgo: ["gcc", "libc6-dev"],
+    stamps: { "github.com/spiffe/spire/pkg/common/version.gittag": "${version}" },
+  },
+  "spire-controller-manager": {
+    upstream: "github.com/spiffe/spire-controller-manager",
+    programs: { "spire-controller-manager": "cmd" },
+    share: ["config/crd/bases"],
+  },
+  trillian: {
+    upstream: "github.com/google/trillian",
+    programs: {
+      trillian_log_server: "cmd/trillian_log_server",
+      trillian_log_signer: "cmd/trillian_log_signer",
+      createtree: "cmd/createtree",
+    },
+    share: ["storage/postgresql/schema"],
+  },
+  rekor: {
+    upstream: "github.com/sigstore/rekor",
+    programs: { "rekor-server": "cmd/rekor-server", "rekor-cli": "cmd/rekor-cli" },
+    stamps: { "sigs.k8s.io/release-utils/version.gitVersion": "${version}" },
+  },
+  fulcio: {
+    upstream: "github.com/sigstore/fulcio",
+    programs: { fulcio: "." },
+    stamps: { "sigs.k8s.io/release-utils/version.gitVersion": "${version}" },
+  },
+  gatekeeper: {
+    upstream: "github.com/open-policy-agent/gatekeeper/v3",
+    programs: { gatekeeper: ".", gator: "cmd/gator" },
+    stamps: { "github.com/open-policy-agent/gatekeeper/v3/pkg/version.Version": "${version}" },
+    share: ["deploy"],
+  },
   crane: { upstream: "github.com/google/go-containerregistry", programs: { crane: "cmd/crane" } },
   syft: {
     upstream: "github.com/anchore/syft",
@@ -199,11 +240,6 @@ export const modules: Record<string, ModuleSpec> = {
     stamps: { "main.version": "${version}" },
   },
   cosign: { upstream: "github.com/sigstore/cosign/v3", programs: { cosign: "cmd/cosign" }, extra: true },
-  gatekeeper: {
-    upstream: "github.com/open-policy-agent/gatekeeper/v3",
-    programs: { gator: "cmd/gator" },
-    extra: true,
-  },
   "kube-bench": {
     upstream: "github.com/aquasecurity/kube-bench",
     programs: { "kube-bench": "." },

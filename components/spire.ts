@@ -1,0 +1,667 @@
+import { join } from "node:path";
+
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+import { issueCertificate } from "./lib/certificates";
+import { configHash } from "./lib/hash";
+import { selectorLabels, standardLabels } from "./lib/labels";
+import { createObjects, dropDescriptions, Manifests } from "./lib/manifests";
+import { openNamespace } from "./lib/namespace";
+import { apiAccess, resources, restrictedContainer, restrictedPod } from "./lib/pods";
+import { timeouts } from "./lib/timeouts";
+
+/** Arguments of {@link Spire}. */
+export interface SpireArgs {
+  /** Directory with the controller manager's `config/crd/bases`. */
+  source: string;
+  /** Images of SPIRE, each by digest. */
+  images: SpireImages;
+  /** Name that every identity begins with, as in `spiffe://<trust domain>/...`. */
+  trustDomain: string;
+  /** Name of the cluster in the identities of its nodes. */
+  clusterName: string;
+  /** ClusterIssuer that the certificate of the discovery provider comes from. */
+  issuer: pulumi.Input<string>;
+  /** Workloads that get an identity, and no others. */
+  workloads: SpireWorkload[];
+  /** Who may ask for the keys that tokens are verified with. */
+  verifiers: k8s.types.input.networking.v1.NetworkPolicyPeer[];
+  /** Class of the server's volume. @default the cluster's default class */
+  storageClass?: pulumi.Input<string>;
+}
+
+/** The images of {@link Spire}, each by digest. */
+export interface SpireImages {
+  server: string;
+  agent: string;
+  oidcDiscoveryProvider: string;
+  controllerManager: string;
+  /** The driver that mounts the Workload API into pods. */
+  workloadApiDriver: string;
+}
+
+/** Pods with an identity: those that run as one service account. */
+export interface SpireWorkload {
+  namespace: string;
+  serviceAccount: string;
+}
+
+const NAMESPACE = "ssf-spire";
+const SERVER = "spire-server";
+const CONTROLLER_MANAGER = "spire-controller-manager";
+const AGENT_NAMESPACE = "ssf-spire-agent";
+const AGENT = "spire-agent";
+const BUNDLE = "spire-bundle";
+const SERVER_PORT = 8081;
+const OIDC_PORT = 8443;
+const WEBHOOK_PORT = 9443;
+const AGENT_SOCKETS = "/run/spire/agent";
+const OIDC_HOST = `${SERVER}.${NAMESPACE}.svc.cluster.local`;
+
+/** Name of the CSI driver by which a pod mounts the Workload API. */
+export const WORKLOAD_API_DRIVER = "csi.spiffe.io";
+
+/** File of the Workload API below where the driver mounts it. */
+export const WORKLOAD_API_SOCKET = "api.sock";
+
+/** What issues the tokens of workloads, as they name it. */
+export const SPIRE_ISSUER = `https://${OIDC_HOST}:${OIDC_PORT}`;
+
+/** The server's pod, for the network policies of what verifies tokens. */
+export const spireServerPeer: k8s.types.input.networking.v1.NetworkPolicyPeer = {
+  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": NAMESPACE } },
+  podSelector: { matchLabels: selectorLabels(SERVER) },
+};
+
+/** Port on which {@link spireServerPeer} serves what tokens are verified with. */
+export const SPIRE_ISSUER_PORT = OIDC_PORT;
+
+/** The identity of a workload; nothing that a pod says of itself has a part in it. */
+export const spiffeId = (trustDomain: string, { namespace, serviceAccount }: SpireWorkload): string =>
+  `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
+
+/**
+ * SPIRE: gives workloads identities that live an hour at most, after asking the kubelet what they are.
+ *
+ * The server registers the pods of the named service accounts. An agent on each node attests them, and a driver mounts
+ * its Workload API read-only into just those pods.
+ * @example
+ * new Spire("spire", { source, images, trustDomain, clusterName, issuer, workloads: [chains], verifiers: [fulcio] });
+ */
+export class Spire extends pulumi.ComponentResource {
+  /** Name that every identity begins with. */
+  public readonly trustDomain: pulumi.Output<string>;
+  /** What issues tokens, once every workload is registered and every node has an agent. */
+  public readonly tokenIssuer: pulumi.Output<string>;
+
+  constructor(name: string, args: SpireArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("secure-software-factory:index:Spire", name, args, opts);
+    const crds = createObjects(readCrds(args.source, standardLabels(CONTROLLER_MANAGER)), { name, parent: this });
+    const agents = openNamespace(`${name}-agent`, this, {
+      name: AGENT_NAMESPACE,
+      labels: standardLabels(AGENT),
+      level: "privileged",
+    });
+    // The server writes its certificates here, and agents know it by them.
+    const bundle = new k8s.core.v1.ConfigMap(
+      `${name}-bundle`,
+      { metadata: { name: BUNDLE, namespace: AGENT_NAMESPACE, labels: standardLabels(AGENT) } },
+      agents.inNamespace,
+    );
+    const server = makeSpireServer(name, args, this, [...crds, bundle]);
+    const agent = makeAgents(name, args, agents, [server.deployment]);
+    const identities = args.workloads.map(
+      ({ namespace, serviceAccount }) =>
+        new k8s.apiextensions.CustomResource(
+          `${name}-identity-${namespace}-${serviceAccount}`,
+          {
+            apiVersion: "spire.spiffe.io/v1alpha1",
+            kind: "ClusterSPIFFEID",
+            metadata: { name: `${namespace}-${serviceAccount}`, labels: standardLabels(SERVER) },
+            spec: {
+              spiffeIDTemplate: spiffeId("{{ .TrustDomain }}", {
+                namespace: "{{ .PodMeta.Namespace }}",
+                serviceAccount: "{{ .PodSpec.ServiceAccountName }}",
+              }),
+              namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+              ttl: "1h0m0s",
+              jwtTtl: "5m0s",
+            },
+          },
+          { parent: this, dependsOn: [server.webhook], customTimeouts: timeouts.reconciled },
+        ),
+    );
+
+    this.trustDomain = pulumi.output(args.trustDomain);
+    this.tokenIssuer = pulumi
+      .all([agent, server.service, ...identities].map((resource) => resource.id))
+      .apply(() => SPIRE_ISSUER);
+    this.registerOutputs({ trustDomain: this.trustDomain, tokenIssuer: this.tokenIssuer });
+  }
+}
+
+/** The controller manager's CRDs; those of its own configuration file are none. */
+const readCrds = (source: string, labels: Record<string, string>) =>
+  Manifests.read(join(source, "config/crd/bases"))
+    .remove("CustomResourceDefinition", "controllermanagerconfigs.spire.spiffe.io")
+    .patchAll("CustomResourceDefinition", (crd) => {
+      crd.metadata.labels = labels;
+      dropDescriptions(crd);
+    })
+    .list();
+
+const SERVER_SOCKETS = "/run/spire/server";
+const SERVER_SOCKET = `${SERVER_SOCKETS}/api.sock`;
+const CONFIG = "/etc/spire";
+const HEALTH = { [SERVER]: 8080, oidc: 8008, [CONTROLLER_MANAGER]: 8083, [AGENT]: 8080 };
+
+const healthChecks = (port: number) => ({
+  listener_enabled: true,
+  bind_address: "0.0.0.0",
+  bind_port: String(port),
+  live_path: "/live",
+  ready_path: "/ready",
+});
+
+/** The files of the server, of what it issues tokens as, and of what registers workloads. */
+export const serverConfiguration = ({ trustDomain, clusterName }: SpireArgs): Record<string, string> => ({
+  "server.json": json({
+    server: {
+      bind_address: "0.0.0.0",
+      bind_port: String(SERVER_PORT),
+      socket_path: SERVER_SOCKET,
+      trust_domain: trustDomain,
+      data_dir: "/var/lib/spire",
+      log_level: "INFO",
+      ca_ttl: "24h",
+      default_x509_svid_ttl: "1h",
+      default_jwt_svid_ttl: "5m",
+      jwt_issuer: SPIRE_ISSUER,
+    },
+    plugins: {
+      DataStore: {
+        sql: { plugin_data: { database_type: "sqlite3", connection_string: "/var/lib/spire/datastore.sqlite3" } },
+      },
+      KeyManager: { disk: { plugin_data: { keys_path: "/var/lib/spire/keys.json" } } },
+      NodeAttestor: {
+        k8s_psat: {
+          plugin_data: { clusters: { [clusterName]: { service_account_allow_list: [`${AGENT_NAMESPACE}:${AGENT}`] } } },
+        },
+      },
+      Notifier: { k8sbundle: { plugin_data: { namespace: AGENT_NAMESPACE, config_map: BUNDLE } } },
+    },
+    health_checks: healthChecks(HEALTH[SERVER]),
+  }),
+  "oidc-discovery-provider.json": json({
+    log_level: "info",
+    domains: [OIDC_HOST],
+    jwt_issuer: SPIRE_ISSUER,
+    jwks_uri: `${SPIRE_ISSUER}/keys`,
+    serving_cert_file: {
+      cert_file_path: "/etc/spire-tls/tls.crt",
+      key_file_path: "/etc/spire-tls/tls.key",
+      addr: `:${OIDC_PORT}`,
+    },
+    server_api: { address: `unix://${SERVER_SOCKET}` },
+    health_checks: { bind_port: String(HEALTH.oidc), live_path: "/live", ready_path: "/ready" },
+  }),
+  "controller-manager.json": json({
+    apiVersion: "spire.spiffe.io/v1alpha1",
+    kind: "ControllerManagerConfig",
+    metrics: { bindAddress: "127.0.0.1:8082" },
+    health: { healthProbeBindAddress: `:${HEALTH[CONTROLLER_MANAGER]}` },
+    leaderElection: { leaderElect: false },
+    webhook: { port: WEBHOOK_PORT },
+    validatingWebhookConfigurationName: CONTROLLER_MANAGER,
+    clusterName,
+    clusterDomain: "cluster.local",
+    trustDomain,
+    ignoreNamespaces: ["kube-system", "kube-public", NAMESPACE, AGENT_NAMESPACE],
+    spireServerSocketPath: SERVER_SOCKET,
+  }),
+});
+
+/** The agents' file. They keep nothing: an agent that starts again attests its node again. */
+export const agentConfiguration = ({ trustDomain, clusterName }: SpireArgs): Record<string, string> => ({
+  "agent.json": json({
+    agent: {
+      data_dir: "/tmp",
+      log_level: "INFO",
+      server_address: OIDC_HOST,
+      server_port: String(SERVER_PORT),
+      socket_path: `${AGENT_SOCKETS}/${WORKLOAD_API_SOCKET}`,
+      trust_bundle_path: "/run/spire/bundle/bundle.crt",
+      trust_domain: trustDomain,
+    },
+    plugins: {
+      KeyManager: { memory: { plugin_data: {} } },
+      NodeAttestor: {
+        k8s_psat: { plugin_data: { cluster: clusterName, token_path: "/var/run/secrets/tokens/spire-agent" } },
+      },
+      WorkloadAttestor: { k8s: { plugin_data: { node_name_env: "NODE_ADDRESS" } } },
+    },
+    health_checks: healthChecks(HEALTH[AGENT]),
+  }),
+});
+
+const json = (value: object): string => `${JSON.stringify(value, undefined, 2)}\n`;
+
+const ready = (port: number, path = "/ready") => ({ httpGet: { path, port }, periodSeconds: 2 });
+const alive = (port: number, path = "/live") => ({
+  httpGet: { path, port },
+  initialDelaySeconds: 15,
+  periodSeconds: 30,
+  failureThreshold: 4,
+});
+
+const look = ["get", "list", "watch"];
+
+/** What the server and the controller manager beside it may do. */
+const serverRules = [
+  { apiGroups: [""], resources: ["namespaces", "nodes", "pods"], verbs: look },
+  { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
+  {
+    apiGroups: ["admissionregistration.k8s.io"],
+    resources: ["validatingwebhookconfigurations"],
+    resourceNames: [CONTROLLER_MANAGER],
+    verbs: ["get", "patch"],
+  },
+  {
+    apiGroups: ["admissionregistration.k8s.io"],
+    resources: ["validatingwebhookconfigurations"],
+    verbs: ["list", "watch"],
+  },
+  {
+    apiGroups: ["spire.spiffe.io"],
+    resources: ["clusterspiffeids", "clusterstaticentries", "clusterfederatedtrustdomains"],
+    verbs: look,
+  },
+  {
+    apiGroups: ["spire.spiffe.io"],
+    resources: ["clusterspiffeids/status", "clusterstaticentries/status", "clusterfederatedtrustdomains/status"],
+    verbs: ["get", "patch", "update"],
+  },
+];
+
+const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource, dependsOn: pulumi.Resource[]) => {
+  const labels = standardLabels(SERVER);
+  const metadata = (object: string) => ({ name: object, namespace: NAMESPACE, labels });
+  const { child, namespace, inNamespace } = openNamespace(name, parent, {
+    name: NAMESPACE,
+    labels,
+    level: "restricted",
+  });
+
+  const account = new k8s.core.v1.ServiceAccount(
+    `${name}-account`,
+    { metadata: metadata(SERVER), automountServiceAccountToken: false },
+    inNamespace,
+  );
+  const subjects = [{ kind: "ServiceAccount", name: SERVER, namespace: NAMESPACE }];
+  const role = new k8s.rbac.v1.ClusterRole(
+    `${name}-role`,
+    { metadata: { name: SERVER, labels }, rules: serverRules },
+    child,
+  );
+  const binding = new k8s.rbac.v1.ClusterRoleBinding(
+    `${name}-role-binding`,
+    {
+      metadata: { name: SERVER, labels },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: role.metadata.name },
+      subjects,
+    },
+    child,
+  );
+  const bundleRole = new k8s.rbac.v1.Role(
+    `${name}-bundle-role`,
+    {
+      metadata: { name: BUNDLE, namespace: AGENT_NAMESPACE, labels },
+      rules: [{ apiGroups: [""], resources: ["configmaps"], resourceNames: [BUNDLE], verbs: ["get", "patch"] }],
+    },
+    { ...child, dependsOn },
+  );
+  const bundleBinding = new k8s.rbac.v1.RoleBinding(
+    `${name}-bundle-role-binding`,
+    {
+      metadata: { name: BUNDLE, namespace: AGENT_NAMESPACE, labels },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: bundleRole.metadata.name },
+      subjects,
+    },
+    child,
+  );
+  const settings = serverConfiguration(args);
+  const config = new k8s.core.v1.ConfigMap(
+    `${name}-config`,
+    { metadata: metadata(SERVER), data: settings },
+    inNamespace,
+  );
+  const certificate = issueCertificate(
+    `${name}-certificate`,
+    { ...metadata("spire-tls"), issuer: args.issuer, dnsNames: [OIDC_HOST] },
+    inNamespace,
+  );
+  const claim = new k8s.core.v1.PersistentVolumeClaim(
+    `${name}-volume`,
+    {
+      metadata: { ...metadata("spire-data"), annotations: { "pulumi.com/skipAwait": "true" } },
+      spec: {
+        accessModes: ["ReadWriteOnce"],
+        storageClassName: args.storageClass,
+        resources: { requests: { storage: "256Mi" } },
+      },
+    },
+    inNamespace,
+  );
+  const policy = new k8s.networking.v1.NetworkPolicy(
+    `${name}-policy`,
+    {
+      metadata: metadata("spire-clients"),
+      spec: {
+        podSelector: {},
+        policyTypes: ["Ingress"],
+        ingress: [
+          {
+            from: [
+              {
+                namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": AGENT_NAMESPACE } },
+                podSelector: { matchLabels: selectorLabels(AGENT) },
+              },
+            ],
+            ports: [{ port: SERVER_PORT, protocol: "TCP" }],
+          },
+          { from: args.verifiers, ports: [{ port: OIDC_PORT, protocol: "TCP" }] },
+          // The API server asks the webhook, and comes from a node's address.
+          { ports: [{ port: WEBHOOK_PORT, protocol: "TCP" }] },
+        ],
+      },
+    },
+    inNamespace,
+  );
+
+  const container = (
+    part: string,
+    image: string,
+    file: string,
+    flag: string,
+    health: { port: number; ready: string; live: string },
+    mounts: k8s.types.input.core.v1.VolumeMount[],
+  ): k8s.types.input.core.v1.Container => ({
+    name: part,
+    image,
+    args: [...(part === SERVER ? ["run"] : []), `${flag}=${CONFIG}/${file}`],
+    readinessProbe: ready(health.port, health.ready),
+    livenessProbe: alive(health.port, health.live),
+    securityContext: restrictedContainer,
+    resources: resources({ cpu: "10m", memory: "32Mi" }, { cpu: "500m", memory: "256Mi" }),
+    volumeMounts: [
+      { name: "config", mountPath: CONFIG, readOnly: true },
+      { name: "sockets", mountPath: SERVER_SOCKETS, readOnly: part !== SERVER },
+      { name: "tmp", mountPath: "/tmp" },
+      ...mounts,
+    ],
+  });
+  const deployment = new k8s.apps.v1.Deployment(
+    `${name}-deployment`,
+    {
+      metadata: metadata(SERVER),
+      spec: {
+        replicas: 1,
+        strategy: { type: "Recreate" },
+        selector: { matchLabels: selectorLabels(SERVER) },
+        template: {
+          metadata: { labels, annotations: configHash(...Object.values(settings)) },
+          spec: {
+            serviceAccountName: account.metadata.name,
+            automountServiceAccountToken: false,
+            enableServiceLinks: false,
+            securityContext: restrictedPod,
+            initContainers: [
+              {
+                ...container(
+                  SERVER,
+                  args.images.server,
+                  "server.json",
+                  "-config",
+                  { port: HEALTH[SERVER], ready: "/ready", live: "/live" },
+                  [{ name: "data", mountPath: "/var/lib/spire" }, apiAccess.mount],
+                ),
+                restartPolicy: "Always",
+                startupProbe: { ...ready(HEALTH[SERVER]), failureThreshold: 60 },
+              },
+            ],
+            containers: [
+              container(
+                "oidc-discovery-provider",
+                args.images.oidcDiscoveryProvider,
+                "oidc-discovery-provider.json",
+                "-config",
+                { port: HEALTH.oidc, ready: "/ready", live: "/live" },
+                [{ name: "tls", mountPath: "/etc/spire-tls", readOnly: true }],
+              ),
+              container(
+                CONTROLLER_MANAGER,
+                args.images.controllerManager,
+                "controller-manager.json",
+                "--config",
+                { port: HEALTH[CONTROLLER_MANAGER], ready: "/readyz", live: "/healthz" },
+                [apiAccess.mount],
+              ),
+            ],
+            volumes: [
+              { name: "config", configMap: { name: config.metadata.name } },
+              { name: "tls", secret: { secretName: "spire-tls" } },
+              { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } },
+              { name: "sockets", emptyDir: { sizeLimit: "1Mi" } },
+              { name: "tmp", emptyDir: { sizeLimit: "64Mi" } },
+              apiAccess.volume,
+            ],
+          },
+        },
+      },
+    },
+    {
+      ...inNamespace,
+      dependsOn: [namespace, certificate, policy, binding, bundleBinding, ...dependsOn],
+      customTimeouts: timeouts.workload,
+    },
+  );
+  const service = new k8s.core.v1.Service(
+    `${name}-service`,
+    {
+      metadata: { ...metadata(SERVER), annotations: { "pulumi.com/skipAwait": "true" } },
+      spec: {
+        selector: selectorLabels(SERVER),
+        ports: [
+          { name: "server", port: SERVER_PORT, targetPort: SERVER_PORT, protocol: "TCP" },
+          { name: "oidc", port: OIDC_PORT, targetPort: OIDC_PORT, protocol: "TCP" },
+          { name: "webhook", port: 443, targetPort: WEBHOOK_PORT, protocol: "TCP" },
+        ],
+      },
+    },
+    { ...inNamespace, dependsOn: [namespace] },
+  );
+  const webhook = new k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
+    `${name}-webhook`,
+    {
+      metadata: {
+        name: CONTROLLER_MANAGER,
+        labels,
+        annotations: { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" },
+      },
+      webhooks: ["clusterspiffeid", "clusterfederatedtrustdomain"].map((kind) => ({
+        name: `v${kind}.kb.io`,
+        admissionReviewVersions: ["v1"],
+        clientConfig: {
+          service: { name: SERVER, namespace: NAMESPACE, path: `/validate-spire-spiffe-io-v1alpha1-${kind}` },
+        },
+        failurePolicy: "Fail",
+        rules: [
+          {
+            apiGroups: ["spire.spiffe.io"],
+            apiVersions: ["v1alpha1"],
+            operations: ["CREATE", "UPDATE"],
+            resources: [`${kind}s`],
+          },
+        ],
+        sideEffects: "None",
+      })),
+    },
+    { ...child, dependsOn: [service, role], customTimeouts: timeouts.workload },
+  );
+  return { deployment, service, webhook };
+};
+
+/** A host's directory in an agent's pod. */
+const hostDirectory = (name: string, path: string, type: string) => ({ name, hostPath: { path, type } });
+
+const makeAgents = (
+  name: string,
+  args: SpireArgs,
+  { child, namespace, inNamespace }: ReturnType<typeof openNamespace>,
+  dependsOn: pulumi.Resource[],
+): k8s.apps.v1.DaemonSet => {
+  const labels = standardLabels(AGENT);
+  const metadata = (object: string) => ({ name: object, namespace: AGENT_NAMESPACE, labels });
+  const account = new k8s.core.v1.ServiceAccount(
+    `${name}-agent-account`,
+    { metadata: metadata(AGENT), automountServiceAccountToken: false },
+    inNamespace,
+  );
+  const role = new k8s.rbac.v1.ClusterRole(
+    `${name}-agent-role`,
+    {
+      metadata: { name: AGENT, labels },
+      rules: [{ apiGroups: [""], resources: ["nodes/pods"], verbs: ["get"] }],
+    },
+    child,
+  );
+  const binding = new k8s.rbac.v1.ClusterRoleBinding(
+    `${name}-agent-role-binding`,
+    {
+      metadata: { name: AGENT, labels },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: role.metadata.name },
+      subjects: [{ kind: "ServiceAccount", name: AGENT, namespace: AGENT_NAMESPACE }],
+    },
+    child,
+  );
+  const settings = agentConfiguration(args);
+  const config = new k8s.core.v1.ConfigMap(
+    `${name}-agent-config`,
+    { metadata: metadata(AGENT), data: settings },
+    inNamespace,
+  );
+  const policy = new k8s.networking.v1.NetworkPolicy(
+    `${name}-agent-policy`,
+    { metadata: metadata("no-clients"), spec: { podSelector: {}, policyTypes: ["Ingress"] } },
+    inNamespace,
+  );
+  const kubelet = "/var/lib/kubelet";
+  const plugin = `${kubelet}/plugins/${WORKLOAD_API_DRIVER}`;
+  const driver = new k8s.storage.v1.CSIDriver(
+    `${name}-workload-api`,
+    {
+      metadata: { name: WORKLOAD_API_DRIVER, labels },
+      spec: {
+        attachRequired: false,
+        podInfoOnMount: true,
+        fsGroupPolicy: "None",
+        volumeLifecycleModes: ["Ephemeral"],
+      },
+    },
+    child,
+  );
+  return new k8s.apps.v1.DaemonSet(
+    `${name}-agent-daemon-set`,
+    {
+      metadata: metadata(AGENT),
+      spec: {
+        selector: { matchLabels: selectorLabels(AGENT) },
+        template: {
+          metadata: { labels, annotations: configHash(...Object.values(settings)) },
+          spec: {
+            serviceAccountName: account.metadata.name,
+            automountServiceAccountToken: false,
+            enableServiceLinks: false,
+            // A workload is known by its process, which the agent looks up among those of the node.
+            hostPID: true,
+            tolerations: [{ operator: "Exists" }],
+            containers: [
+              {
+                name: AGENT,
+                image: args.images.agent,
+                args: ["run", `-config=${CONFIG}/agent.json`],
+                env: [
+                  { name: "NODE_ADDRESS", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "status.hostIP" } } },
+                ],
+                readinessProbe: ready(HEALTH[AGENT]),
+                livenessProbe: alive(HEALTH[AGENT]),
+                securityContext: {
+                  runAsUser: 0,
+                  runAsGroup: 0,
+                  allowPrivilegeEscalation: false,
+                  readOnlyRootFilesystem: true,
+                  capabilities: { drop: ["ALL"] },
+                  seccompProfile: { type: "RuntimeDefault" },
+                },
+                resources: resources({ cpu: "10m", memory: "32Mi" }, { cpu: "500m", memory: "256Mi" }),
+                volumeMounts: [
+                  { name: "config", mountPath: CONFIG, readOnly: true },
+                  { name: "bundle", mountPath: "/run/spire/bundle", readOnly: true },
+                  { name: "token", mountPath: "/var/run/secrets/tokens", readOnly: true },
+                  { name: "sockets", mountPath: AGENT_SOCKETS },
+                  { name: "tmp", mountPath: "/tmp" },
+                  apiAccess.mount,
+                ],
+              },
+              {
+                name: "workload-api-driver",
+                image: args.images.workloadApiDriver,
+                args: [
+                  "--node=$(NODE_NAME)",
+                  `--driver-socket=${plugin}/csi.sock`,
+                  `--registration-socket=${kubelet}/plugins_registry/${WORKLOAD_API_DRIVER}-reg.sock`,
+                  `--workload-api=${AGENT_SOCKETS}`,
+                  ...args.workloads.map(
+                    (workload) => `--service-account=${workload.namespace}/${workload.serviceAccount}`,
+                  ),
+                ],
+                env: [{ name: "NODE_NAME", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "spec.nodeName" } } }],
+                // Mounts that the kubelet sees can be made by a privileged container only.
+                securityContext: { privileged: true, readOnlyRootFilesystem: true, runAsUser: 0 },
+                resources: resources({ cpu: "5m", memory: "16Mi" }, { cpu: "200m", memory: "64Mi" }),
+                volumeMounts: [
+                  { name: "sockets", mountPath: AGENT_SOCKETS, readOnly: true },
+                  { name: "plugin", mountPath: plugin },
+                  { name: "registrations", mountPath: `${kubelet}/plugins_registry` },
+                  { name: "pods", mountPath: `${kubelet}/pods`, mountPropagation: "Bidirectional" },
+                ],
+              },
+            ],
+            volumes: [
+              { name: "config", configMap: { name: config.metadata.name } },
+              { name: "bundle", configMap: { name: BUNDLE } },
+              {
+                name: "token",
+                projected: {
+                  sources: [{ serviceAccountToken: { path: AGENT, audience: SERVER, expirationSeconds: 3600 } }],
+                },
+              },
+              hostDirectory("sockets", AGENT_SOCKETS, "DirectoryOrCreate"),
+              hostDirectory("plugin", plugin, "DirectoryOrCreate"),
+              hostDirectory("registrations", `${kubelet}/plugins_registry`, "Directory"),
+              hostDirectory("pods", `${kubelet}/pods`, "Directory"),
+              { name: "tmp", emptyDir: { sizeLimit: "16Mi" } },
+              apiAccess.volume,
+            ],
+          },
+        },
+      },
+    },
+    {
+      ...inNamespace,
+      dependsOn: [namespace, binding, policy, driver, ...dependsOn],
+      customTimeouts: timeouts.workload,
+    },
+  );
+};
