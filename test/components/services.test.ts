@@ -3,7 +3,7 @@ import { Forge, forgeClients, GATEWAY_SCRIPT, SERVER_SETTINGS } from "../../comp
 import { NodeTrust, TRUST_SCRIPT } from "../../components/node-trust";
 import { provisionerConfig, Storage } from "../../components/storage";
 import { readToolchain, source } from "../../stacks/toolchain";
-import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
+import { inputAt, render, type Rendering, testCertificates, testImage, valueOf } from "../support/render";
 
 describe("Storage", () => {
   let rendering: Rendering;
@@ -134,7 +134,7 @@ describe("CertManager", () => {
     expect(rendering.get("cm-authority").dependsOn).toEqual(["cm-root"]);
     expect(rendering.get("cm-issuer").dependsOn).toEqual(["cm-authority"]);
     if (manager === undefined) throw new Error("not made");
-    await expect(valueOf(manager.caPem)).resolves.toBe("CA");
+    await expect(valueOf(manager.caPem)).resolves.toBe(testCertificates("INTERMEDIATE", "ROOT"));
     await expect(valueOf(manager.issuer)).resolves.toBe("ssf-ca");
   });
 

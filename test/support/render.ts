@@ -108,6 +108,12 @@ const reveal = (value: unknown, path: string[], secrets: string[]): unknown => {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, reveal(item, [...path, key], secrets)]));
 };
 
+/** What {@link render} says the certificates of an authority are, as PEM. */
+export const testCertificates = (...names: string[]): string =>
+  names.map((name) => `-----BEGIN CERTIFICATE-----\n${name}\n-----END CERTIFICATE-----\n`).join("");
+
+const base64 = (names: string[]) => Buffer.from(testCertificates(...names)).toString("base64");
+
 const stateOf = (type: string, name: string): Record<string, unknown> => {
   switch (type) {
     case "random:index/randomPassword:RandomPassword":
@@ -115,7 +121,7 @@ const stateOf = (type: string, name: string): Record<string, unknown> => {
     case "random:index/randomBytes:RandomBytes":
       return { base64: Buffer.alloc(32, "A").toString("base64") };
     case "kubernetes:core/v1:Secret":
-      return { data: { "ca.crt": Buffer.from("CA").toString("base64") } };
+      return { data: { "tls.crt": base64(["LEAF", "INTERMEDIATE"]), "ca.crt": base64(["ROOT"]) } };
     default:
       return {};
   }

@@ -201,7 +201,6 @@ export const modules: Record<string, ModuleSpec> = {
     },
     // SQLite, which holds the registrations, is a C library.
     cgo: ["gcc", "libc6-dev"],
-    stamps: { "github.com/spiffe/spire/pkg/common/version.gittag": "${version}" },
   },
   "spire-controller-manager": {
     upstream: "github.com/spiffe/spire-controller-manager",

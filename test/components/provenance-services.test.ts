@@ -1,0 +1,269 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import { Fulcio, fulcioSettings } from "../../components/fulcio";
+import { proxySettings } from "../../components/lib/tls-proxy";
+import { Rekor } from "../../components/rekor";
+import { agentConfiguration, serverConfiguration, Spire, type SpireArgs, spiffeId } from "../../components/spire";
+import { ecdsaKeyPair } from "../../pipelines/keys";
+import { readToolchain, source } from "../../stacks/toolchain";
+import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
+
+const peer = { podSelector: { matchLabels: { "app.kubernetes.io/name": "client" } } };
+
+const rekorImages = { rekor: testImage("rekor"), tlsProxy: testImage("tls-proxy") };
+
+describe("Rekor", () => {
+  const seed = Buffer.alloc(32, 7).toString("base64");
+  let rendering: Rendering;
+  let rekor: Rekor;
+  beforeAll(async () => {
+    rendering = await render(() => {
+      rekor = new Rekor("rekor", {
+        images: rekorImages,
+        issuer: "ssf-ca",
+        seed: pulumi.secret(seed),
+        clients: [peer],
+      });
+    });
+  });
+
+  test("makes these objects and no others", () => {
+    expect(rendering.childrenOf("rekor")).toEqual([
+      "apps/v1:Deployment rekor-deployment",
+      "cert-manager.io/v1:Certificate rekor-certificate",
+      "core/v1:ConfigMap rekor-config",
+      "core/v1:Namespace rekor-ns",
+      "core/v1:PersistentVolumeClaim rekor-volume",
+      "core/v1:Secret rekor-signing-key",
+      "core/v1:Service rekor-service",
+      "networking.k8s.io/v1:NetworkPolicy rekor-policy",
+    ]);
+  });
+
+  test("its key is secret; the public key is the key's, and known to all", async () => {
+    const { privateKeyPem, publicKeyPem } = ecdsaKeyPair(seed);
+    expect(rendering.get("rekor-signing-key")).toMatchObject({
+      secrets: ["stringData"],
+      inputs: { stringData: { "key.pem": privateKeyPem } },
+    });
+    await expect(valueOf(rekor.publicKeyPem)).resolves.toBe(publicKeyPem);
+    await expect(pulumi.isSecret(rekor.publicKeyPem)).resolves.toBe(false);
+  });
+
+  test("only its clients reach it, by TLS, and it reaches nothing", () => {
+    expect(rendering.get("rekor-policy").inputs.spec).toEqual({
+      podSelector: {},
+      policyTypes: ["Ingress", "Egress"],
+      ingress: [{ from: [peer], ports: [{ port: 8443, protocol: "TCP" }] }],
+    });
+    expect(rendering.get("rekor-config").inputs.data).toEqual({ "lighttpd.conf": proxySettings(3000) });
+  });
+
+  test("starts each part when the one before it answers, and listens on nothing but the loopback address", () => {
+    const pod = rendering.get("rekor-deployment");
+    const started = inputAt(pod, "spec.template.spec.initContainers") as {
+      name: string;
+      command: string[];
+      restartPolicy?: string;
+      startupProbe?: object;
+    }[];
+    expect(started.map(({ name, restartPolicy }) => [name, restartPolicy ?? "once"])).toEqual([
+      ["make-database", "once"],
+      ["database", "Always"],
+      ["make-tables", "once"],
+      ["trillian-log-server", "Always"],
+      ["trillian-log-signer", "Always"],
+      ["tls-proxy", "Always"],
+    ]);
+    expect(started.slice(0, 5).filter(({ restartPolicy, startupProbe }) => restartPolicy && !startupProbe)).toEqual([]);
+    const scripts = started.map(({ command }) => command.join(" "));
+    expect(scripts[1]).toContain("listen_addresses= ");
+    expect(scripts.filter((script) => script.includes("rpc_endpoint=127.0.0.1:"))).toHaveLength(2);
+    expect(inputAt(pod, "spec.template.spec.containers.0")).toMatchObject({
+      command: [
+        expect.any(String),
+        expect.any(String),
+        expect.stringContaining("--rekor_server.address=127.0.0.1") as string,
+      ],
+    });
+  });
+});
+
+describe("Fulcio", () => {
+  let rendering: Rendering;
+  beforeAll(async () => {
+    rendering = await render(
+      () =>
+        new Fulcio("fulcio", {
+          images: { fulcio: testImage("fulcio"), tlsProxy: testImage("tls-proxy") },
+          issuer: "ssf-ca",
+          caPem: "CA",
+          tokens: { issuer: "https://tokens.example", peer, port: 8443, trustDomain: "factory.example" },
+          clients: [peer],
+        }),
+    );
+  });
+
+  test("makes these objects and no others", () => {
+    expect(rendering.childrenOf("fulcio")).toEqual([
+      "apps/v1:Deployment fulcio-deployment",
+      "cert-manager.io/v1:Certificate fulcio-authority",
+      "cert-manager.io/v1:Certificate fulcio-certificate",
+      "cert-manager.io/v1:Certificate fulcio-proof",
+      "cert-manager.io/v1:Issuer fulcio-issuer",
+      "core/v1:ConfigMap fulcio-config",
+      "core/v1:Namespace fulcio-ns",
+      "core/v1:Secret fulcio-bundle",
+      "core/v1:Service fulcio-service",
+      "networking.k8s.io/v1:NetworkPolicy fulcio-policy",
+    ]);
+  });
+
+  test("its authority signs certificates for signing code, and nothing else", () => {
+    expect(rendering.get("fulcio-authority").inputs.spec).toMatchObject({
+      isCA: true,
+      usages: ["cert sign", "crl sign", "code signing"],
+      issuerRef: { kind: "ClusterIssuer", name: "ssf-ca" },
+    });
+  });
+
+  test("takes tokens of one issuer for one trust domain", () => {
+    expect(JSON.parse(fulcioSettings("https://tokens.example", "factory.example"))).toEqual({
+      "oidc-issuers": {
+        "https://tokens.example": {
+          "issuer-url": "https://tokens.example",
+          "client-id": "sigstore",
+          type: "spiffe",
+          "spiffe-trust-domain": "factory.example",
+        },
+      },
+    });
+  });
+
+  test("only its clients reach it, and it reaches the issuer of tokens and the name server", () => {
+    expect(rendering.get("fulcio-policy").inputs.spec).toMatchObject({
+      ingress: [{ from: [peer], ports: [{ port: 8443, protocol: "TCP" }] }],
+      egress: [
+        { to: [peer], ports: [{ port: 8443, protocol: "TCP" }] },
+        {
+          ports: [
+            { port: 53, protocol: "UDP" },
+            { port: 53, protocol: "TCP" },
+          ],
+        },
+      ],
+    });
+  });
+});
+
+describe("Spire", () => {
+  const args: SpireArgs = {
+    source: source(readToolchain(), "spire-controller-manager"),
+    images: {
+      server: testImage("spire-server"),
+      agent: testImage("spire-agent"),
+      oidcDiscoveryProvider: testImage("spire-oidc-discovery-provider"),
+      controllerManager: testImage("spire-controller-manager"),
+      workloadApiDriver: testImage("workload-api-driver"),
+    },
+    trustDomain: "factory.example",
+    clusterName: "factory",
+    issuer: "ssf-ca",
+    workloads: [{ namespace: "signing", serviceAccount: "signer" }],
+    verifiers: [peer],
+  };
+  let rendering: Rendering;
+  beforeAll(async () => {
+    rendering = await render(() => new Spire("spire", args));
+  });
+
+  test("makes these objects and no others", () => {
+    expect(rendering.childrenOf("spire")).toEqual(
+      [
+        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterfederatedtrustdomains.spire.spiffe.io",
+        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterspiffeids.spire.spiffe.io",
+        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterstaticentries.spire.spiffe.io",
+        "apps/v1:DaemonSet spire-agent-daemon-set",
+        "apps/v1:Deployment spire-deployment",
+        "cert-manager.io/v1:Certificate spire-certificate",
+        "core/v1:ConfigMap spire-agent-config",
+        "core/v1:ConfigMap spire-bundle",
+        "core/v1:ConfigMap spire-config",
+        "core/v1:Namespace spire-agent-ns",
+        "core/v1:Namespace spire-ns",
+        "core/v1:PersistentVolumeClaim spire-volume",
+        "core/v1:Service spire-service",
+        "core/v1:ServiceAccount spire-account",
+        "core/v1:ServiceAccount spire-agent-account",
+        "networking.k8s.io/v1:NetworkPolicy spire-agent-policy",
+        "networking.k8s.io/v1:NetworkPolicy spire-policy",
+        "rbac.authorization.k8s.io/v1:ClusterRole spire-agent-role",
+        "rbac.authorization.k8s.io/v1:ClusterRole spire-role",
+        "rbac.authorization.k8s.io/v1:ClusterRoleBinding spire-agent-role-binding",
+        "rbac.authorization.k8s.io/v1:ClusterRoleBinding spire-role-binding",
+        "rbac.authorization.k8s.io/v1:Role spire-bundle-role",
+        "rbac.authorization.k8s.io/v1:RoleBinding spire-bundle-role-binding",
+        "spire.spiffe.io/v1alpha1:ClusterSPIFFEID spire-identity-signing-signer",
+        "storage.k8s.io/v1:CSIDriver spire-workload-api",
+        "admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration spire-webhook",
+      ].toSorted(),
+    );
+  });
+
+  test("an identity is made of namespace and service account, and lives an hour at most", () => {
+    const { spec } = rendering.get("spire-identity-signing-signer").inputs as {
+      spec: { spiffeIDTemplate: string; namespaceSelector: object };
+    };
+    expect(spec).toEqual({
+      spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}",
+      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "signing" } },
+      ttl: "1h0m0s",
+      jwtTtl: "5m0s",
+    });
+    expect(spiffeId("factory.example", { namespace: "signing", serviceAccount: "signer" })).toBe(
+      "spiffe://factory.example/ns/signing/sa/signer",
+    );
+    expect(JSON.parse(serverConfiguration(args)["server.json"] ?? "")).toMatchObject({
+      server: { default_x509_svid_ttl: "1h", default_jwt_svid_ttl: "5m", trust_domain: "factory.example" },
+    });
+  });
+
+  test("nodes prove themselves by their agents' tokens, and agents know the server by its certificates", () => {
+    expect(JSON.parse(serverConfiguration(args)["server.json"] ?? "")).toMatchObject({
+      plugins: {
+        NodeAttestor: {
+          k8s_psat: {
+            plugin_data: { clusters: { factory: { service_account_allow_list: ["ssf-spire-agent:spire-agent"] } } },
+          },
+        },
+      },
+    });
+    const agent = JSON.parse(agentConfiguration(args)["agent.json"] ?? "") as { agent: Record<string, unknown> };
+    expect(agent.agent).toMatchObject({ trust_bundle_path: "/run/spire/bundle/bundle.crt" });
+    expect(agent.agent).not.toHaveProperty("insecure_bootstrap");
+    expect(JSON.stringify(agent)).not.toContain("skip_kubelet_verification");
+  });
+
+  test("the Workload API reaches the named workloads only", () => {
+    const driver = inputAt(rendering.get("spire-agent-daemon-set"), "spec.template.spec.containers.1") as {
+      args: string[];
+    };
+    expect(driver.args.filter((argument) => argument.startsWith("--service-account="))).toEqual([
+      "--service-account=signing/signer",
+    ]);
+    expect(rendering.get("spire-workload-api").inputs.spec).toMatchObject({
+      podInfoOnMount: true,
+      volumeLifecycleModes: ["Ephemeral"],
+    });
+  });
+
+  test("the agent has no privileges but to see the node's processes, and asks its kubelet for pods only", () => {
+    const pod = rendering.get("spire-agent-daemon-set");
+    expect(inputAt(pod, "spec.template.spec.containers.0")).toMatchObject({
+      securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+    });
+    expect(rendering.get("spire-agent-role").inputs.rules).toEqual([
+      { apiGroups: [""], resources: ["nodes/pods"], verbs: ["get"] },
+    ]);
+  });
+});
