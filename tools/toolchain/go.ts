@@ -73,6 +73,12 @@ export const moduleKey = async (name: string): Promise<string> => {
   );
 };
 
+/** A main package as `go build` is told it. */
+const targetOf = ({ upstream }: ModuleSpec, pkg: string): string => {
+  if (pkg === "" || pkg.startsWith("./")) return pkg || ".";
+  return pkg === "." ? upstream : `${upstream}/${pkg}`;
+};
+
 /** How Go names the program of a main package: by the last part of its path that is no major version. */
 const executableName = (path: string): string => basename(path.replace(/\/v[0-9]+$/, ""));
 
@@ -123,7 +129,7 @@ export const buildModule = async (name: string): Promise<string> =>
     }
     const targets = Object.entries(spec.programs).map(([program, pkg]) => ({
       program,
-      target: pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`,
+      target: targetOf(spec, pkg),
     }));
     const built = join(source, ".built/");
     await withCompileCache(() => go("build", ...flags, "-o", built, ...targets.map(({ target }) => target)));

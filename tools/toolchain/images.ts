@@ -166,6 +166,9 @@ export const images: Record<string, ImageSpec> = {
     "spire-controller-manager",
     "/usr/bin/spire-controller-manager",
   ),
+  "workload-api-driver": programImage("workloads", "workload-api-driver", "/usr/bin/workload-api-driver", {
+    User: "0:0",
+  }),
   rekor: {
     rootfs: "rekor",
     module: "rekor",

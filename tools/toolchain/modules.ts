@@ -2,7 +2,7 @@
 export interface ModuleSpec {
   /** Module path of the upstream; its version is the one in the wrapper's go.mod. */
   upstream: string;
-  /** Programs by the name that they get, each with its package path below {@link upstream} (`.` is the module itself). */
+  /** Programs by the name that they get, each with its package path below {@link upstream} (`.` is the module itself), or below the wrapper (`""`, `./...`). */
   programs: Record<string, string>;
   /** Linker variables that upstream's own build sets, with `${version}` for the module's version. */
   stamps?: Record<string, string>;
@@ -206,6 +206,11 @@ export const modules: Record<string, ModuleSpec> = {
     upstream: "github.com/spiffe/spire-controller-manager",
     programs: { "spire-controller-manager": "cmd" },
     share: ["config/crd/bases"],
+  },
+  // Programs of our own: what gives workloads their identities, and what heals their signatures.
+  workloads: {
+    upstream: "google.golang.org/grpc",
+    programs: { "workload-api-driver": "./cmd/workload-api-driver" },
   },
   trillian: {
     upstream: "github.com/google/trillian",
