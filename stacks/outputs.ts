@@ -6,7 +6,7 @@ import { NetworkPolicies } from "../components/lib/network-policies";
 import { STACK_KINDS, type StackKind } from "./config";
 
 /** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
-export const SCHEMA = 1;
+export const SCHEMA = 2;
 
 const text = z.string().min(1);
 const schema = z.literal(SCHEMA);
@@ -17,7 +17,20 @@ const runtimeClasses = z
   .transform((classes) => classes ?? null);
 const registry = z.object({ host: text, namespace: text, service: text, caPem: text });
 const login = z.object({ username: text, password: text });
-const provenance = z.object({ builderId: text, publicKeyPem: text });
+const provenance = z.object({
+  builderId: text,
+  signer: z.object({ identity: text, issuer: text }),
+  certificateAuthorityPem: text,
+  log: z.object({
+    url: text,
+    host: text,
+    namespace: text,
+    service: text,
+    port: z.int(),
+    caPem: text,
+    publicKeyPem: text,
+  }),
+});
 const forge = z.object({
   url: text,
   namespace: text,
@@ -96,6 +109,9 @@ const outputSchemas = {
 
 /** What a stack of each kind leaves for those that come after it. Secrets are plain here: never log or export them. */
 export type StackOutputs = { [K in StackKind]: z.infer<(typeof outputSchemas)[K]> };
+
+/** Who signs a factory's provenance, which authority says so, and which log has every signature. */
+export type ProvenanceOutputs = z.infer<typeof provenance>;
 
 /** The same with values that are known only while the program runs; what a stack exports. */
 export type ExportedOutputs<K extends StackKind> = pulumi.Inputs & Record<keyof StackOutputs[K], pulumi.Input<unknown>>;

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Server } from "node:https";
 import {
   envelopeMediaType,
-  fetchEnvelopes,
+  fetchAttestations,
   fetchSboms,
   openRegistry,
   parseImage,
@@ -30,9 +30,11 @@ describe("parseImage", () => {
 describe("a registry behind a local port", () => {
   const image = '{"schemaVersion":2}';
   const envelope = '{"payloadType":"x"}';
+  const annotations = { "dev.sigstore.cosign/certificate": "PEM" };
   const other = "not an envelope";
   const attestations = JSON.stringify({
     layers: [
+      { mediaType: envelopeMediaType, digest: sha256(envelope), annotations },
       { mediaType: envelopeMediaType, digest: sha256(envelope) },
       { mediaType: "text/plain", digest: sha256(other) },
     ],
@@ -96,24 +98,28 @@ describe("a registry behind a local port", () => {
   });
   afterAll(() => server.close());
 
-  const envelopes = (path: string, changed: Partial<RegistryAccess> = {}) =>
-    fetchEnvelopes(openRegistry({ ...access, ...changed }), { host, path: `team-a/${path}`, digest: sha256(image) });
+  const fetched = (path: string, changed: Partial<RegistryAccess> = {}) =>
+    fetchAttestations(openRegistry({ ...access, ...changed }), { host, path: `team-a/${path}`, digest: sha256(image) });
 
-  it("gives the envelopes beside an image, and nothing else", async () => {
-    expect((await envelopes("service")).map(String)).toEqual([envelope]);
+  it("gives the envelopes beside an image with their annotations, and nothing else", async () => {
+    const content = Buffer.from(envelope);
+    expect(await fetched("service")).toEqual([
+      { content, annotations },
+      { content, annotations: {} },
+    ]);
   });
 
   it("gives none for an image that nobody signed", async () => {
-    expect(await envelopes("unsigned")).toEqual([]);
+    expect(await fetched("unsigned")).toEqual([]);
   });
 
   it("tells an image that is not there from one that is not signed", async () => {
-    await expect(envelopes("missing")).rejects.toThrow("SSF-VERIFY-003");
+    await expect(fetched("missing")).rejects.toThrow("SSF-VERIFY-003");
   });
 
   it("believes a manifest or blob only with its digest", async () => {
-    await expect(envelopes("forged")).rejects.toThrow("a manifest whose digest is not");
-    await expect(envelopes("forged-blob")).rejects.toThrow("a blob whose digest is not");
+    await expect(fetched("forged")).rejects.toThrow("a manifest whose digest is not");
+    await expect(fetched("forged-blob")).rejects.toThrow("a blob whose digest is not");
   });
 
   const sboms = (path: string) =>
@@ -132,9 +138,9 @@ describe("a registry behind a local port", () => {
   });
 
   it("refuses a wrong login, another authority, and another name", async () => {
-    await expect(envelopes("service", { password: "wrong" })).rejects.toThrow("HTTP status 401");
+    await expect(fetched("service", { password: "wrong" })).rejects.toThrow("HTTP status 401");
     const foreign = certificateFor("registry.ssf-registry.svc.cluster.local");
-    await expect(envelopes("service", { caPem: foreign.certificatePem })).rejects.toThrow("self-signed certificate");
-    await expect(envelopes("service", { host: "registry.evil.example:5000" })).rejects.toThrow("does not match");
+    await expect(fetched("service", { caPem: foreign.certificatePem })).rejects.toThrow("self-signed certificate");
+    await expect(fetched("service", { host: "registry.evil.example:5000" })).rejects.toThrow("does not match");
   });
 });

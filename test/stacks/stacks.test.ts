@@ -39,7 +39,20 @@ const factoryOutputs = {
     reader: { username: "reader", password: "r" },
     chains: { username: "chains", password: "c" },
   },
-  provenance: { builderId: "https://b.example", publicKeyPem: "PUBLIC" },
+  provenance: {
+    builderId: "https://b.example",
+    signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
+    certificateAuthorityPem: "CA",
+    log: {
+      url: "https://rekor.example:3000",
+      host: "rekor.example",
+      namespace: "ssf-rekor",
+      service: "rekor",
+      port: 3000,
+      caPem: "CA",
+      publicKeyPem: "PUBLIC",
+    },
+  },
   definitions: { ...keys, formerPublicKeysPem: [] },
   forge: {
     url: "https://forge.example",
@@ -82,7 +95,7 @@ describe("outputs of a stack", () => {
       { ...clusterOutputs, networkPolicies: "none" },
       /SSF-STACK-002 stack cluster, output networkPolicies/,
     ],
-    ["they have another version", { ...clusterOutputs, schema: 2 }, /SSF-STACK-002 stack cluster, output schema/],
+    ["they have another version", { ...clusterOutputs, schema: SCHEMA + 1 }, /SSF-STACK-002 stack cluster, output schema/],
   ])("are refused when %s", (_, outputs, message) => {
     expect(() => parseOutputs("cluster", "cluster", outputs)).toThrow(message);
   });

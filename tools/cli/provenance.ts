@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { type Envelope, signatureFault, type SignaturePolicy, statementPayloadType } from "./signature";
+import type { Finding, LogFindings } from "./log";
+import { signatureFault, type SignaturePolicy, type SignedStatement, statementPayloadType, timeOf } from "./signature";
 
 /** One thing that was looked at, and what was found. */
 export interface Check {
@@ -106,6 +107,8 @@ const titles = {
   jail: ["SSF-PROVENANCE-010", "build stage jailed"],
   sbom: ["SSF-PROVENANCE-011", "bill of materials attached and attested"],
   reproduced: ["SSF-PROVENANCE-012", "built twice with the same result"],
+  logged: ["SSF-PROVENANCE-013", "in the log"],
+  grown: ["SSF-PROVENANCE-014", "the log only grew"],
 } as const;
 
 type CheckName = keyof typeof titles;
@@ -312,9 +315,11 @@ const reproducedFault = (statement: Statement): string | undefined => {
  * Checks one signed statement against what the factory and the team say. Pure: all that counts is in the arguments.
  * A statement that is not signed by the factory is not read any further.
  */
-export const checkProvenance = (envelope: Envelope, expected: Expectations): Check[] => {
-  const unsigned = signatureFault(envelope, expected.signature);
-  const signature = check("signature", unsigned, "one signature, by the factory's provenance key");
+export const checkProvenance = (signed: SignedStatement, expected: Expectations): Check[] => {
+  const { envelope, entry } = signed;
+  const { identity, issuer } = expected.signature;
+  const unsigned = signatureFault(signed, expected.signature);
+  const signature = check("signature", unsigned, `${identity}, known to ${issuer}, ${entry ? timeOf(entry) : ""}`);
   if (unsigned !== undefined) return [signature];
   const statement = envelope.payloadType === statementPayloadType ? parseStatement(envelope.payload) : undefined;
   if (statement === undefined)
@@ -363,6 +368,12 @@ export const checkProvenance = (envelope: Envelope, expected: Expectations): Che
       ? [check("reproduced", reproducedFault(statement), String(runResult(statement, "output-digest")))]
       : []),
   ];
+};
+
+/** What the log answered about a statement's entry, as checks. */
+export const checkLog = ({ inclusion, growth }: LogFindings): Check[] => {
+  const logCheck = (name: CheckName, { fault, found }: Finding) => check(name, fault, found);
+  return [logCheck("logged", inclusion), logCheck("grown", growth)];
 };
 
 /** Whether every check held; nothing at all proves nothing. */

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { Agent, request } from "node:https";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 import { sbomMediaType } from "../../pipelines";
+import { openService, type ServiceAccess } from "./service";
 
 /** An image by digest: repository as in `host:port/path`, digest as in `sha256:<hex>`. */
 export interface ImageReference {
@@ -29,12 +29,7 @@ export const parseImage = (text: string): ImageReference => {
 };
 
 /** Where and as whom to read a registry. */
-export interface RegistryAccess {
-  /** Host and port as in an image reference. */
-  host: string;
-  /** Port of this machine that leads there. */
-  localPort: number;
-  caPem: string;
+export interface RegistryAccess extends Omit<ServiceAccess, "auth"> {
   username: string;
   password: string;
 }
@@ -54,8 +49,6 @@ const manifestTypes = [
   "application/vnd.docker.distribution.manifest.list.v2+json",
 ].join(", ");
 
-const sizeLimit = 32 << 20;
-
 const unreadable = (path: string, given: string) =>
   new FactoryError({
     code: "SSF-VERIFY-002",
@@ -68,68 +61,54 @@ const unreadable = (path: string, given: string) =>
 const sha256 = (content: Buffer): string => `sha256:${createHash("sha256").update(content).digest("hex")}`;
 
 /** A client that connects to a local port, and checks the certificate for the registry's real name. */
-export const openRegistry = (access: RegistryAccess): Registry => {
-  const [hostname = ""] = access.host.split(":");
-  // One connection for all requests: a forwarded port may drop a connection that opens while another one closes.
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername: hostname, ca: access.caPem });
-  const get = (path: string): Promise<{ status: number; body: Buffer }> =>
-    new Promise((resolve, reject) => {
-      const fail = (reason: string) => reject(unreadable(`https://${access.host}${path}`, reason));
-      const outgoing = request(
-        {
-          host: "127.0.0.1",
-          port: access.localPort,
-          agent,
-          path,
-          auth: `${access.username}:${access.password}`,
-          headers: { host: access.host, accept: manifestTypes },
-          timeout: 30_000,
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          let size = 0;
-          response.on("data", (chunk: Buffer) => {
-            size += chunk.length;
-            if (size > sizeLimit) outgoing.destroy(new Error("larger than 32 MiB"));
-            else chunks.push(chunk);
-          });
-          response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
-        },
-      );
-      outgoing.on("timeout", () => outgoing.destroy(new Error("no answer within 30 s")));
-      outgoing.on("error", (error) => fail(error.message));
-      outgoing.end();
-    });
-
+export const openRegistry = ({ username, password, ...service }: RegistryAccess): Registry => {
+  const { host } = service;
+  const get = openService({ ...service, auth: `${username}:${password}` }, unreadable);
   return {
     manifest: async (path, tagOrDigest) => {
-      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`);
+      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, manifestTypes);
       if (status === 404) return undefined;
-      if (status !== 200) throw unreadable(`${access.host}/${path}`, `HTTP status ${status}`);
+      if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status}`);
       if (tagOrDigest.startsWith("sha256:") && sha256(body) !== tagOrDigest)
-        throw unreadable(`${access.host}/${path}`, `a manifest whose digest is not ${tagOrDigest}`);
+        throw unreadable(`${host}/${path}`, `a manifest whose digest is not ${tagOrDigest}`);
       return body;
     },
     blob: async (path, digest) => {
-      const { status, body } = await get(`/v2/${path}/blobs/${digest}`);
-      if (status !== 200) throw unreadable(`${access.host}/${path}`, `HTTP status ${status} for blob ${digest}`);
-      if (sha256(body) !== digest) throw unreadable(`${access.host}/${path}`, `a blob whose digest is not ${digest}`);
+      const { status, body } = await get(`/v2/${path}/blobs/${digest}`, "*/*");
+      if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status} for blob ${digest}`);
+      if (sha256(body) !== digest) throw unreadable(`${host}/${path}`, `a blob whose digest is not ${digest}`);
       return body;
     },
   };
 };
 
-const attestationManifest = z.object({ layers: z.array(z.object({ mediaType: z.string(), digest: z.string() })) });
+const attestationManifest = z.object({
+  layers: z.array(
+    z.object({
+      mediaType: z.string(),
+      digest: z.string(),
+      annotations: z.record(z.string(), z.string()).default({}),
+    }),
+  ),
+});
 
 /** Media type of a layer that is a signed statement. */
 export const envelopeMediaType = "application/vnd.dsse.envelope.v1+json";
+
+/** A layer with a signed statement, in cosign's layout. */
+export interface Attestation {
+  /** The layer's bytes: a DSSE envelope. */
+  content: Buffer;
+  /** The layer's annotations, in which signer's certificate and log entry stand. */
+  annotations: Record<string, string>;
+}
 
 /**
  * The signed statements about an image, from the tag beside it where Chains stores them.
  *
  * @throws FactoryError `SSF-VERIFY-003` when the image itself is not in the registry
  */
-export const fetchEnvelopes = async (registry: Registry, image: ImageReference): Promise<Buffer[]> => {
+export const fetchAttestations = async (registry: Registry, image: ImageReference): Promise<Attestation[]> => {
   if ((await registry.manifest(image.path, image.digest)) === undefined)
     throw new FactoryError({
       code: "SSF-VERIFY-003",
@@ -142,7 +121,12 @@ export const fetchEnvelopes = async (registry: Registry, image: ImageReference):
   if (manifest === undefined) return [];
   const { layers } = attestationManifest.parse(JSON.parse(manifest.toString()));
   const envelopes = layers.filter(({ mediaType }) => mediaType === envelopeMediaType);
-  return Promise.all(envelopes.map(({ digest }) => registry.blob(image.path, digest)));
+  return Promise.all(
+    envelopes.map(async ({ digest, annotations }) => ({
+      content: await registry.blob(image.path, digest),
+      annotations,
+    })),
+  );
 };
 
 /** What is attached to an image may be anything; what is no JSON is nothing. */

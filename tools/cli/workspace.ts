@@ -57,6 +57,9 @@ export const configFile = (workspace: Workspace, stack: string): string =>
 /** Directory with nothing but the project's name, in which stacks are created. */
 export const scratchDirectory = (workspace: Workspace): string => scratch(workspace.state);
 
+/** File with the last checkpoint that was seen of the log with that ID. */
+export const checkpointFile = ({ state }: Workspace, logId: string): string => join(state, "checkpoints", logId);
+
 const ownsPassphrase = (env: NodeJS.ProcessEnv): boolean =>
   env.PULUMI_CONFIG_PASSPHRASE === undefined && env.PULUMI_CONFIG_PASSPHRASE_FILE === undefined;
 
@@ -166,7 +169,8 @@ export const hasState = (workspace: Workspace): boolean => existsSync(pulumiHome
 
 /** Removes what {@link prepareState} made, and the directory when nothing else is in it; only for a factory without stacks. */
 export const removeState = async ({ state }: Workspace): Promise<void> => {
-  const own = [passphraseFile(state), ...["pulumi", "backend", "config", "scratch", "logs"].map((n) => join(state, n))];
+  const directories = ["pulumi", "backend", "config", "scratch", "logs", "checkpoints"];
+  const own = [passphraseFile(state), ...directories.map((name) => join(state, name))];
   for (const path of own) await rm(path, { recursive: true, force: true });
   for (const directory of [clusters(state), state])
     if (existsSync(directory) && readdirSync(directory).length === 0) await rmdir(directory);

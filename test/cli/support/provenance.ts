@@ -1,23 +1,102 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createHash, sign } from "node:crypto";
 import type { ExpectedPipeline, Expectations } from "../../../tools/cli/provenance";
-import { type Envelope, statementPayloadType } from "../../../tools/cli/signature";
+import type { Attestation } from "../../../tools/cli/registry";
+import {
+  type LogEntry,
+  parseAttestation,
+  type SignaturePolicy,
+  type SignedStatement,
+  statementPayloadType,
+} from "../../../tools/cli/signature";
+import { type Authority, type Leaf, makeAuthority } from "./authority";
+import { TestLog } from "./log";
 
-/** A key pair for one test. */
-export const keyPair = (type: "ed25519" | "ec") => {
-  const { privateKey, publicKey } =
-    type === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("ec", { namedCurve: "P-256" });
+/** Who signs in these tests, and who says so. */
+export const signer = {
+  identity: "spiffe://factory.test/ns/ssf-chains/sa/tekton-chains-controller",
+  issuer: "https://oidc.ssf-spire.svc.cluster.local",
+};
+
+/** An authority, a log, and a certificate for the {@link signer}. */
+export interface SigningServices {
+  authority: Authority;
+  log: TestLog;
+  leaf: Leaf;
+  policy: SignaturePolicy;
+}
+
+/** Makes {@link SigningServices}. */
+export const signingServices = (): SigningServices => {
+  const authority = makeAuthority();
+  const log = new TestLog();
   return {
-    privateKey: createPrivateKey(privateKey.export({ type: "pkcs8", format: "pem" })),
-    publicKeyPem: publicKey.export({ type: "spki", format: "pem" }) as string,
+    authority,
+    log,
+    leaf: authority.issue({ subjectAltName: `URI:${signer.identity}`, issuer: signer.issuer }),
+    policy: { ...signer, certificateAuthorityPem: authority.certificatePem, logPublicKeyPem: log.publicKeyPem },
   };
 };
 
+/** The services that sign in most tests. */
+export const services = signingServices();
+
+const sha256 = (content: Buffer) => createHash("sha256").update(content).digest("hex");
+
 /** Signs a payload as Chains does: DSSE over the payload's type and bytes. */
-export const signEnvelope = (payload: string, key: KeyObject, payloadType = statementPayloadType): Envelope => {
+export const signEnvelope = (payload: string, { privateKey }: Leaf, payloadType = statementPayloadType): Buffer => {
   const bytes = Buffer.from(payload);
   const encoded = Buffer.concat([Buffer.from(`DSSEv1 ${payloadType.length} ${payloadType} ${bytes.length} `), bytes]);
-  const sig = sign(key.asymmetricKeyType === "ec" ? "sha256" : null, encoded, key).toString("base64");
-  return { payloadType, payload: bytes.toString("base64"), signatures: [{ keyid: "SHA256:x", sig }] };
+  const sig = sign("sha256", encoded, privateKey).toString("base64");
+  const envelope = { payloadType, payload: bytes.toString("base64"), signatures: [{ keyid: "SHA256:x", sig }] };
+  return Buffer.from(JSON.stringify(envelope));
+};
+
+/** The body that Rekor makes of an envelope that cosign 2 enters: type intoto 0.0.1 in canonical form. */
+export const intotoBody = (envelope: Buffer, { certificatePem }: Leaf) => {
+  const { payload } = JSON.parse(envelope.toString()) as { payload: string };
+  return {
+    apiVersion: "0.0.1",
+    kind: "intoto",
+    spec: {
+      content: {
+        hash: { algorithm: "sha256", value: sha256(envelope) },
+        payloadHash: { algorithm: "sha256", value: sha256(Buffer.from(payload, "base64")) },
+      },
+      publicKey: Buffer.from(certificatePem).toString("base64"),
+    },
+  };
+};
+
+/** A layer of an image's attestations as Chains writes it. */
+export const attestation = (content: Buffer, { certificatePem }: Leaf, entry: LogEntry): Attestation => ({
+  content,
+  annotations: {
+    "dev.cosignproject.cosign/signature": "",
+    "dev.sigstore.cosign/certificate": certificatePem,
+    "dev.sigstore.cosign/chain": "",
+    "dev.sigstore.cosign/bundle": JSON.stringify({
+      SignedEntryTimestamp: entry.signedEntryTimestamp.toString("base64"),
+      Payload: {
+        body: entry.body.toString("base64"),
+        integratedTime: entry.integratedTime,
+        logIndex: entry.logIndex,
+        logID: entry.logId,
+      },
+    }),
+  },
+});
+
+/** The signed statement in a layer. */
+export const parsed = (layer: Attestation): SignedStatement => {
+  const found = parseAttestation(layer);
+  if (found === undefined) throw new Error("no signed statement");
+  return found;
+};
+
+/** Signs a payload and enters it in the log. */
+export const signStatement = (payload: string, { leaf, log } = services, payloadType?: string): SignedStatement => {
+  const envelope = signEnvelope(payload, leaf, payloadType);
+  return parsed(attestation(envelope, leaf, log.add(Buffer.from(JSON.stringify(intotoBody(envelope, leaf))))));
 };
 
 const digest = (character: string) => character.repeat(64);
@@ -127,8 +206,8 @@ export const statement = () => ({
 });
 
 /** What the image of {@link statement} must have. */
-export const expectations = (publicKeyPem: string): Expectations => ({
-  signature: { publicKeyPem, logEntries: 0 },
+export const expectations = (signature = services.policy): Expectations => ({
+  signature,
   image: { name: imageName, digest: `sha256:${digest("f")}` },
   sboms: [{ digest: `sha256:${digest("e")}`, packages: 3 }],
   builderId: "https://secure-software-factory.dev/builder/v1",

@@ -1,12 +1,22 @@
 import { FactoryError } from "../../../components/lib/errors";
 import type { StackOutputs } from "../../../stacks/outputs";
+import { checkpointMemory } from "../checkpoint";
 import { openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs } from "../outputs";
-import { allHeld, bestOf, type Check, checkProvenance, unsignedImage } from "../provenance";
-import { fetchEnvelopes, fetchSboms, type ImageReference, openRegistry, parseImage } from "../registry";
-import { parseEnvelope } from "../signature";
-import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
+import { askLog, type LogFindings, openLog } from "../log";
+import {
+  allHeld,
+  bestOf,
+  type Check,
+  checkLog,
+  checkProvenance,
+  type Expectations,
+  unsignedImage,
+} from "../provenance";
+import { fetchAttestations, fetchSboms, type ImageReference, openRegistry, parseImage } from "../registry";
+import { type LogEntry, logIdOf, parseAttestation, type SignedStatement } from "../signature";
+import { checkpointFile, openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** Options of {@link verify}. */
 export interface VerifyOptions extends WorkspaceOptions {
@@ -32,35 +42,71 @@ const owner = async (workspace: Workspace, { host, path, digest }: ImageReferenc
   });
 };
 
+/**
+ * Checks the signed statements beside an image, and asks the log about those of which all else holds; the others are not
+ * worth the question. A log that did not only grow ends it: no other statement makes up for that.
+ *
+ * @param ask asks the log about an entry
+ */
+export const checkStatements = async (
+  statements: readonly SignedStatement[],
+  expected: Expectations,
+  ask: (entry: LogEntry) => Promise<LogFindings>,
+): Promise<Check[]> => {
+  if (statements.length === 0) return [unsignedImage()];
+  const results: Check[][] = [];
+  for (const statement of statements) {
+    const checks = checkProvenance(statement, expected);
+    if (allHeld(checks) && statement.entry !== undefined) {
+      const findings = await ask(statement.entry);
+      checks.push(...checkLog(findings));
+      if (allHeld(checks) || findings.growth.fault !== undefined) return checks;
+    }
+    results.push(checks);
+  }
+  return bestOf(results);
+};
+
 /** Looks at everything that the provenance of an image says. */
 export const verifyImage = async (workspace: Workspace, text: string, options: VerifyOptions): Promise<Check[]> => {
   const image = parseImage(text);
   const team = await owner(workspace, image);
   const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
-  const { registry } = team;
+  const { registry, provenance } = team;
+  const { log } = provenance;
+  const kubectl = openKubectl(team.kubeconfig);
+  const memory = checkpointMemory(checkpointFile(workspace, logIdOf(log.publicKeyPem)), log.publicKeyPem);
+  const askOurs = async (entry: LogEntry): Promise<LogFindings> => {
+    const { port, close } = await kubectl.portForward(log.namespace, log.service, log.port);
+    try {
+      return await askLog(openLog({ ...log, localPort: port }), entry, log.publicKeyPem, memory);
+    } finally {
+      close();
+    }
+  };
   const port = Number(registry.host.split(":")[1] ?? 443);
-  const forward = await openKubectl(team.kubeconfig).portForward(registry.namespace, registry.service, port);
+  const forward = await kubectl.portForward(registry.namespace, registry.service, port);
   try {
     const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
-    const envelopes = (await fetchEnvelopes(client, image)).map(parseEnvelope).filter((one) => one !== undefined);
-    if (envelopes.length === 0) return [unsignedImage()];
-    const sboms = await fetchSboms(client, image);
-    return bestOf(
-      envelopes.map((envelope) =>
-        checkProvenance(envelope, {
-          signature: { publicKeyPem: team.provenance.publicKeyPem, logEntries: 0 },
-          image: { name: `${image.host}/${image.path}`, digest: image.digest },
-          sboms,
-          builderId: team.provenance.builderId,
-          namespace: team.namespace,
-          pipelines: Object.values(team.pipelines),
-          stageImages: Object.values(factory.stageImages),
-          jailedRuntimeClass: factory.runtimeClasses?.jailed ?? null,
-          source: options.source,
-          commit: options.commit,
-        }),
-      ),
-    );
+    const attestations = await fetchAttestations(client, image);
+    const expected: Expectations = {
+      signature: {
+        ...provenance.signer,
+        certificateAuthorityPem: provenance.certificateAuthorityPem,
+        logPublicKeyPem: log.publicKeyPem,
+      },
+      image: { name: `${image.host}/${image.path}`, digest: image.digest },
+      sboms: await fetchSboms(client, image),
+      builderId: provenance.builderId,
+      namespace: team.namespace,
+      pipelines: Object.values(team.pipelines),
+      stageImages: Object.values(factory.stageImages),
+      jailedRuntimeClass: factory.runtimeClasses?.jailed ?? null,
+      source: options.source,
+      commit: options.commit,
+    };
+    const statements = attestations.map(parseAttestation).filter((statement) => statement !== undefined);
+    return await checkStatements(statements, expected, askOurs);
   } finally {
     forward.close();
   }

@@ -1,0 +1,75 @@
+import { createPublicKey } from "node:crypto";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { crypto } from "@sigstore/core";
+import { FactoryError } from "../../components/lib/errors";
+import type { TreeHead } from "./merkle";
+import { logIdOf } from "./signature";
+
+/** What a log says about itself at one time. */
+export interface Checkpoint extends TreeHead {
+  /** Name of the log, in Rekor's form `<host> - <tree>`. */
+  origin: string;
+  /** The signed text. */
+  note: string;
+}
+
+const form = /^([^\n]+)\n(0|[1-9][0-9]{0,14})\n([A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*\n((?:\u2014 \S+ \S+\n)+)$/;
+
+/**
+ * Reads a checkpoint: a note in the form of golang.org/x/mod/sumdb/note, whose key hints in Rekor are the first four bytes
+ * of the log's ID.
+ *
+ * @returns undefined unless the key with that PEM signed it
+ */
+export const openCheckpoint = (note: string, publicKeyPem: string): Checkpoint | undefined => {
+  const [, origin, size, root, lines] = form.exec(note) ?? [];
+  if (origin === undefined || size === undefined || root === undefined || lines === undefined) return undefined;
+  const signed = Buffer.from(note.slice(0, -lines.length - 1));
+  const hint = Buffer.from(logIdOf(publicKeyPem).slice(0, 8), "hex");
+  const isSigned = lines.split("\n").some((line) => {
+    const signature = Buffer.from(line.split(" ")[2] ?? "", "base64");
+    return (
+      signature.subarray(0, 4).equals(hint) &&
+      crypto.verify(signed, createPublicKey(publicKeyPem), signature.subarray(4))
+    );
+  });
+  return isSigned ? { origin, size: Number(size), rootHash: Buffer.from(root, "base64"), note } : undefined;
+};
+
+/** Where the last checkpoint that was seen of a log is kept. */
+export interface CheckpointMemory {
+  /** The last checkpoint seen; undefined before the first contact. */
+  read: () => Promise<Checkpoint | undefined>;
+  write: (checkpoint: Checkpoint) => Promise<void>;
+}
+
+/**
+ * Keeps checkpoints of the log with that key in a file, as the log signed them.
+ *
+ * @throws FactoryError `SSF-VERIFY-006`, on reading, when the file holds anything else
+ */
+export const checkpointMemory = (file: string, publicKeyPem: string): CheckpointMemory => ({
+  read: async () => {
+    const note = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    });
+    if (note === undefined) return undefined;
+    const checkpoint = openCheckpoint(note, publicKeyPem);
+    if (checkpoint !== undefined) return checkpoint;
+    throw new FactoryError({
+      code: "SSF-VERIFY-006",
+      path: file,
+      given: "no checkpoint that the factory's log signed",
+      rule: "The last checkpoint of the log that was seen must stay as it was, or nothing shows that the log only grew.",
+      fix: "Restore the file from a backup; without it, the next verify takes the log as it then is.",
+    });
+  },
+  write: async ({ note }) => {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    const written = `${file}.${process.pid}`;
+    await writeFile(written, note, { mode: 0o600 });
+    await rename(written, file);
+  },
+});

@@ -1,0 +1,68 @@
+import { Agent, request } from "node:https";
+import type { FactoryError } from "../../components/lib/errors";
+
+/** How to reach a service of the cluster from this machine. */
+export interface ServiceAccess {
+  /** Host and port by which the cluster knows it; its certificate must be for that host. */
+  host: string;
+  /** Port of this machine that leads there. */
+  localPort: number;
+  /** Authority that its certificate must come from. */
+  caPem: string;
+  /** User and password, joined by a colon. @default none */
+  auth?: string;
+  /** How long it may be silent. @default 30000 */
+  timeoutMilliseconds?: number;
+}
+
+/** What a service answered. */
+export interface Answer {
+  status: number;
+  body: Buffer;
+}
+
+/** Reads a path of a service, which begins with a slash. */
+export type Get = (path: string, accept: string) => Promise<Answer>;
+
+const sizeLimit = 32 << 20;
+
+/**
+ * Connects to a local port, and checks the certificate for the service's real name.
+ *
+ * @param unreadable the error for an address from which no answer came, for that reason
+ */
+export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Get => {
+  const { host, localPort, caPem, auth, timeoutMilliseconds = 30_000 } = access;
+  const [servername = ""] = host.split(":");
+  // One connection for all requests: a forwarded port may drop a connection that opens while another one closes.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername, ca: caPem });
+  return (path, accept) =>
+    new Promise((resolve, reject) => {
+      const fail = (error: Error) => reject(unreadable(`https://${host}${path}`, error.message));
+      const outgoing = request(
+        {
+          host: "127.0.0.1",
+          port: localPort,
+          agent,
+          path,
+          auth,
+          headers: { host, accept },
+          timeout: timeoutMilliseconds,
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          let size = 0;
+          response.on("data", (chunk: Buffer) => {
+            size += chunk.length;
+            if (size > sizeLimit) outgoing.destroy(new Error("larger than 32 MiB"));
+            else chunks.push(chunk);
+          });
+          response.on("error", fail);
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
+        },
+      );
+      outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within ${timeoutMilliseconds / 1000} s`)));
+      outgoing.on("error", fail);
+      outgoing.end();
+    });
+};
