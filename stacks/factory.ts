@@ -223,6 +223,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         namespace: rekor.namespace,
         service: rekor.service,
         port: TLS_PROXY_PORT,
+        caPem: authority.caPem,
         publicKeyPem: rekor.publicKeyPem,
       },
     },
