@@ -250,7 +250,7 @@ const trillianScript = (program: string, port: number): string =>
   --rpc_endpoint=127.0.0.1:${port} --http_endpoint=127.0.0.1:${port + 1}`;
 
 /** The tree is made at the first start and found at every other. */
-const REKOR_SCRIPT = `tree=$(psql --dbname=trillian -Atc 'select tree_id from trees order by create_time_millis limit 1')
+const REKOR_SCRIPT = `tree=$(psql --dbname=trillian -Atc 'select treeid from trees order by createtimemillis limit 1')
 test -n "$tree" || tree=$(createtree --admin_server=127.0.0.1:8090 --display_name=rekor)
 exec rekor-server serve --log_type=prod --rekor_server.address=127.0.0.1 --port=${REKOR_PORT} \\
   --rekor_server.hostname=${REKOR_HOST} --rekor_server.signer=/etc/rekor/key.pem \\
