@@ -114,7 +114,7 @@ export class Fulcio extends pulumi.ComponentResource {
     );
     const settings = {
       "lighttpd.conf": proxySettings(FULCIO_PORT),
-      "fulcio.yaml": pulumi.output(args.tokens.issuer).apply((url) => fulcioSettings(url, args.tokens.trustDomain)),
+      "fulcio.json": pulumi.output(args.tokens.issuer).apply((url) => fulcioSettings(url, args.tokens.trustDomain)),
       "ca.crt": args.caPem,
     };
     const config = new k8s.core.v1.ConfigMap(
@@ -162,7 +162,7 @@ export class Fulcio extends pulumi.ComponentResource {
                   args: [
                     "serve",
                     "--log_type=prod",
-                    "--config-path=/etc/fulcio/fulcio.yaml",
+                    "--config-path=/etc/fulcio/fulcio.json",
                     "--ca=fileca",
                     "--fileca-cert=/etc/fulcio-ca/tls.crt",
                     "--fileca-key=/etc/fulcio-ca/tls.key",
@@ -223,12 +223,12 @@ export class Fulcio extends pulumi.ComponentResource {
 export const fulcioSettings = (issuer: string, trustDomain: string): string =>
   `${JSON.stringify(
     {
-      "oidc-issuers": {
+      OIDCIssuers: {
         [issuer]: {
-          "issuer-url": issuer,
-          "client-id": CLIENT_ID,
-          type: "spiffe",
-          "spiffe-trust-domain": trustDomain,
+          IssuerURL: issuer,
+          ClientID: CLIENT_ID,
+          Type: "spiffe",
+          SPIFFETrustDomain: trustDomain,
         },
       },
     },

@@ -178,6 +178,8 @@ export const serverConfiguration = ({ trustDomain, clusterName }: SpireArgs): Re
       default_x509_svid_ttl: "1h",
       default_jwt_svid_ttl: "5m",
       jwt_issuer: SPIRE_ISSUER,
+      // The client of Fulcio that Chains has takes no other kind of token.
+      jwt_key_type: "rsa-2048",
     },
     plugins: {
       DataStore: {
@@ -216,6 +218,7 @@ export const serverConfiguration = ({ trustDomain, clusterName }: SpireArgs): Re
     validatingWebhookConfigurationName: CONTROLLER_MANAGER,
     clusterName,
     clusterDomain: "cluster.local",
+    logLevel: "info",
     trustDomain,
     ignoreNamespaces: ["kube-system", "kube-public", NAMESPACE, AGENT_NAMESPACE],
     spireServerSocketPath: SERVER_SOCKET,
@@ -259,7 +262,7 @@ const look = ["get", "list", "watch"];
 
 /** What the server and the controller manager beside it may do. */
 const serverRules = [
-  { apiGroups: [""], resources: ["namespaces", "nodes", "pods"], verbs: look },
+  { apiGroups: [""], resources: ["endpoints", "namespaces", "nodes", "pods"], verbs: look },
   { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
   {
     apiGroups: ["admissionregistration.k8s.io"],

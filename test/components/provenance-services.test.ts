@@ -129,12 +129,12 @@ describe("Fulcio", () => {
 
   test("takes tokens of one issuer for one trust domain", () => {
     expect(JSON.parse(fulcioSettings("https://tokens.example", "factory.example"))).toEqual({
-      "oidc-issuers": {
+      OIDCIssuers: {
         "https://tokens.example": {
-          "issuer-url": "https://tokens.example",
-          "client-id": "sigstore",
-          type: "spiffe",
-          "spiffe-trust-domain": "factory.example",
+          IssuerURL: "https://tokens.example",
+          ClientID: "sigstore",
+          Type: "spiffe",
+          SPIFFETrustDomain: "factory.example",
         },
       },
     });
