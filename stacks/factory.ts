@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import { Admission } from "../components/admission";
 import { CertManager } from "../components/cert-manager";
 import { Chains } from "../components/chains";
+import { Falco } from "../components/falco";
 import { Forge } from "../components/forge";
 import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
@@ -131,6 +132,8 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     opts,
   );
+  if (config.falcoImage !== undefined)
+    new Falco("falco", { image: config.falcoImage, networkedStages: UNJAILED_STAGES }, opts);
 
   return {
     schema: SCHEMA,
