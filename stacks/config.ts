@@ -4,6 +4,7 @@ import { z } from "zod";
 import { CertManagerEngine } from "../components/cert-manager";
 import { describeProblem, type Problem } from "../components/lib/errors";
 import { HOSTS_RULE, isHostList } from "../components/lib/hosts";
+import { IMAGE_RULE, isByDigest } from "../components/lib/images";
 import { isDnsLabel } from "../components/lib/names";
 import { MAXIMUM_TEAM_NAME } from "../components/team";
 import { patterns } from "../pipelines/patterns";
@@ -196,6 +197,17 @@ const factorySchema = z
     definitionsFormerKeysFile: path
       .optional()
       .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
+    falcoImage: z
+      .string()
+      .refine(isByDigest)
+      .optional()
+      .meta(
+        facts(
+          "Image of Falco, which reports what stages do that no stage should; without it there is no Falco.",
+          IMAGE_RULE,
+          `images.example.com/falco@sha256:${"0".repeat(64)}`,
+        ),
+      ),
   })
   .refine(({ definitionsKeyEpoch, definitionsOldestKeyEpoch }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch, {
     path: ["definitionsOldestKeyEpoch"],

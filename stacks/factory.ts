@@ -4,8 +4,10 @@ import * as random from "@pulumi/random";
 import { Admission } from "../components/admission";
 import { CertManager } from "../components/cert-manager";
 import { Chains, CHAINS_WORKLOAD, chainsPeer } from "../components/chains";
+import { Falco } from "../components/falco";
 import { Forge } from "../components/forge";
 import { Fulcio, FULCIO_URL, fulcioPeer } from "../components/fulcio";
+import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
 import { Rekor, REKOR_HOST, REKOR_URL } from "../components/rekor";
@@ -21,7 +23,6 @@ import {
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
-import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
@@ -195,6 +196,8 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     opts,
   );
+  if (config.falcoImage !== undefined)
+    new Falco("falco", { image: config.falcoImage, networkedStages: UNJAILED_STAGES }, opts);
 
   return {
     schema: SCHEMA,

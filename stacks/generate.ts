@@ -13,6 +13,7 @@ import {
   unsignedTeamPipeline,
 } from "../pipelines";
 import { admissionGuide } from "../policies/admission/guide";
+import { runtimeGuide } from "../policies/runtime/guide";
 import { type ConfigKey, configKeys, STACK_KINDS, toPulumiConfigBlock } from "./config";
 
 const root = join(__dirname, "..");
@@ -24,6 +25,7 @@ export const generatedFiles = (): Record<string, string> => ({
   "docs/reference/pipeline.md": pipelinePage(defaultPipeline(go())),
   "docs/reference/pipeline.svg": svgPicture(defaultPipeline(go())),
   "docs/guides/admission.md": admissionGuide(samplePipeline()),
+  "docs/guides/runtime-detection.md": runtimeGuide(),
 });
 
 /** A pipeline of no team, whose run stands for every team's in the guide to admission. */

@@ -10,6 +10,12 @@ export interface ImageParts {
   digest: string;
 }
 
+/** What a reference by digest must be, as one sentence. */
+export const IMAGE_RULE = "An image is named by digest: <repository>@sha256:<64 hex digits>, without a tag.";
+
+/** Whether `reference` names an image by digest. */
+export const isByDigest = (reference: string): boolean => REFERENCE.test(reference);
+
 /** Splits a reference by digest; refuses every other one, because a tag can be moved after it was checked. */
 export const imageParts = (path: string, reference: string): ImageParts => {
   const [, repository, digest] = REFERENCE.exec(reference) ?? [];
@@ -18,7 +24,7 @@ export const imageParts = (path: string, reference: string): ImageParts => {
     code: "SSF-IMAGE-001",
     path,
     given: `"${reference}"`,
-    rule: "An image is named by digest: <repository>@sha256:<64 hex digits>, without a tag.",
+    rule: IMAGE_RULE,
     fix: "Look up the digest that the tag stands for now, and use that.",
   });
 };

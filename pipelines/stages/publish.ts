@@ -33,7 +33,8 @@ export interface PublishArgs {
   reproduceStage?: string;
 }
 
-const credentialsDirectory = "/etc/ssf/credentials";
+/** Where the stage finds the login of the registry. */
+export const credentialsDirectory = "/etc/ssf/credentials";
 
 const sameBytes = `
 [ "$PARAM_REPRODUCED_DIGEST" = "$PARAM_OUTPUT_DIGEST" ] ||

@@ -35,7 +35,7 @@ it("shows a stack trace only where it is asked for", () => {
 describe("the launcher, from any directory", () => {
   jest.setTimeout(60_000);
 
-  it.each(["up", "down", "build", "verify", "attack", "graph", "status", "env", "toolchain"])(
+  it.each(["up", "down", "build", "verify", "attack", "graph", "status", "alerts", "env", "toolchain"])(
     "helps with %s",
     async (verb) => {
       const { code, stdout } = await factory([verb, "--help"]);
@@ -55,6 +55,13 @@ describe("the launcher, from any directory", () => {
     expect(status.code).toBe(1);
     expect(JSON.parse(status.stdout)).toMatchObject({ held: false, cluster: "not there" });
     expect(await factory(["down"])).toMatchObject({ code: 0, stdout: "Nothing was up.\n" });
+  });
+
+  it("shows no alerts of a factory that is not up, and refuses a wrong span", async () => {
+    const { code, stderr } = await factory(["alerts"]);
+    expect([code, stderr.split(" ")[0]]).toEqual([2, "SSF-CLI-005"]);
+    const wrong = await factory(["alerts", "--since", "yesterday"]);
+    expect([wrong.code, wrong.stderr.split(" ")[0]]).toEqual([2, "SSF-ALERTS-002"]);
   });
 
   it("lists the attacks without a factory, and refuses one that is not there", async () => {

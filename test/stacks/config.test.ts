@@ -96,6 +96,12 @@ describe("a stack's settings", () => {
       "SSF-CONFIG-004 config certManagerEngine",
       { ...factory, certManagerEngine: "component" },
     ],
+    [
+      "an image of Falco by tag",
+      { ...factory, falcoImage: "images.test/falco:0.42.1" },
+      "SSF-CONFIG-004 config falcoImage",
+      { ...factory, falcoImage: `images.test/falco@sha256:${"0".repeat(64)}` },
+    ],
     ["a wrong quantity", { ...team, quotaCpu: "lots" }, "SSF-CONFIG-004 config quotaCpu", { ...team, quotaCpu: "8" }],
     [
       "a plain proxy",

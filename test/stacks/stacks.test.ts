@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import * as pulumi from "@pulumi/pulumi";
 
+import { falcoFiles } from "../../components/falco";
 import { NetworkPolicies } from "../../components/lib/network-policies";
 import { ed25519KeyPair, type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
@@ -192,6 +193,22 @@ describe("stack of kind factory", () => {
     expect(policies.length).toBeGreaterThan(10);
     expect(inputAt(rendering.get("admission-pod-form-policy"), "spec.validations.1.expression")).toBe(
       "!has(object.spec.runtimeClassName) || object.spec.runtimeClassName in []",
+    );
+  });
+
+  test.each([
+    ["without an image of Falco there is none", undefined],
+    ["with one, Falco knows the stages that have a network", `images.example/falco@sha256:${"1".repeat(64)}`],
+  ])("%s", async (_, falcoImage) => {
+    const rendering = await render(() => factoryStack({ ...config, falcoImage }), {
+      extra: referenceTo(clusterOutputs),
+    });
+    const made = rendering.resources.filter(({ type }) => type === "secure-software-factory:index:Falco");
+    expect(made).toHaveLength(falcoImage === undefined ? 0 : 1);
+    if (falcoImage === undefined) return;
+    expect(inputAt(rendering.get("falco-daemon-set"), "spec.template.spec.containers.0.image")).toBe(falcoImage);
+    expect(inputAt(rendering.get("falco-config"), "data")).toEqual(
+      falcoFiles(["ingest-source", "ingest-dependencies", "publish"], "/run/containerd/containerd.sock"),
     );
   });
 

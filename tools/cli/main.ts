@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import { FactoryError } from "../../components/lib/errors";
 import { exitCode, type ExitCode, exitCodeOf } from "./outcome";
+import type { AlertsOptions } from "./verbs/alerts";
 import type { AttackOptions } from "./verbs/attack";
 import type { BuildOptions } from "./verbs/build";
 import type { GraphOptions } from "./verbs/graph";
@@ -83,6 +84,12 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
   verb("status", "say what is up").action(async (options: Common) =>
     finish(await (await import("./verbs/status.js")).status(options)),
   );
+  verb("alerts", "show what Falco reported; 0 only if it reported nothing and sees every node")
+    .option("--since <span>", "how far to look back, such as 30m or 2h", "1h")
+    .action(async (options: AlertsOptions) => {
+      const { alerts, requireSpan } = await import("./verbs/alerts.js");
+      finish(await alerts({ ...options, since: requireSpan(options.since) }));
+    });
   verb("env", 'print variables for a plain pulumi: eval "$(./factory env)"').action(async (options: Common) =>
     finish(await (await import("./verbs/env.js")).env(options)),
   );
