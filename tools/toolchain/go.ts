@@ -69,6 +69,13 @@ export const moduleKey = async (name: string): Promise<string> => {
   );
 };
 
+/** The package that a program is built from, as Go is asked for it in the wrapper. */
+const targetOf = (upstream: string, path: string): string => {
+  if (path === "") return ".";
+  if (path.startsWith("./")) return path;
+  return path === "." ? upstream : `${upstream}/${path}`;
+};
+
 /** How Go names the program of a main package: by the last part of its path that is no major version. */
 const executableName = (path: string): string => basename(path.replace(/\/v[0-9]+$/, ""));
 
@@ -119,7 +126,7 @@ export const buildModule = async (name: string): Promise<string> =>
     }
     const targets = Object.entries(spec.programs).map(([program, pkg]) => ({
       program,
-      target: pkg === "" ? "." : pkg === "." ? spec.upstream : `${spec.upstream}/${pkg}`,
+      target: targetOf(spec.upstream, pkg),
     }));
     const built = join(source, ".built/");
     await withCompileCache(() => go("build", ...flags, "-o", built, ...targets.map(({ target }) => target)));

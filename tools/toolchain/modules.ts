@@ -2,7 +2,10 @@
 export interface ModuleSpec {
   /** Module path of the upstream; its version is the one in the wrapper's go.mod. */
   upstream: string;
-  /** Programs by the name that they get, each with its package path below {@link upstream} (`.` is the module itself). */
+  /**
+   * Programs by the name that they get, each with its package path below {@link upstream} (`.` is the module itself), or
+   * below the wrapper, for a main of our own: `./cmd/x`, and nothing for the wrapper itself.
+   */
   programs: Record<string, string>;
   /** Linker variables that upstream's own build sets, with `${version}` for the module's version. */
   stamps?: Record<string, string>;
@@ -176,6 +179,14 @@ export const modules: Record<string, ModuleSpec> = {
     upstream: "github.com/tektoncd/chains",
     programs: { controller: "cmd/controller" },
     share: ["config"],
+  },
+  // Mains of our own: what gives pods the Workload API, and what heals after Chains.
+  workloads: {
+    upstream: "k8s.io/client-go",
+    programs: {
+      "workload-api-driver": "./cmd/workload-api-driver",
+      "signing-healer": "./cmd/signing-healer",
+    },
   },
   "cert-manager": {
     upstream: "github.com/cert-manager/cert-manager",
