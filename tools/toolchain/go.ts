@@ -73,10 +73,11 @@ export const moduleKey = async (name: string): Promise<string> => {
   );
 };
 
-/** A main package as `go build` is told it. */
-const targetOf = ({ upstream }: ModuleSpec, pkg: string): string => {
-  if (pkg === "" || pkg.startsWith("./")) return pkg || ".";
-  return pkg === "." ? upstream : `${upstream}/${pkg}`;
+/** The package that a program is built from, as Go is asked for it in the wrapper. */
+const targetOf = (upstream: string, path: string): string => {
+  if (path === "") return ".";
+  if (path.startsWith("./")) return path;
+  return path === "." ? upstream : `${upstream}/${path}`;
 };
 
 /** How Go names the program of a main package: by the last part of its path that is no major version. */
@@ -129,7 +130,7 @@ export const buildModule = async (name: string): Promise<string> =>
     }
     const targets = Object.entries(spec.programs).map(([program, pkg]) => ({
       program,
-      target: targetOf(spec, pkg),
+      target: targetOf(spec.upstream, pkg),
     }));
     const built = join(source, ".built/");
     await withCompileCache(() => go("build", ...flags, "-o", built, ...targets.map(({ target }) => target)));

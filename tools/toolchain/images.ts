@@ -81,6 +81,12 @@ const programImage = (module: string, program: string, path: string, config: Ima
   config: { Entrypoint: [path], User: user, ...config },
 });
 
+/** The same of a program of our own, whose version is not the module's. */
+const ownImage = (...image: Parameters<typeof programImage>): ImageSpec => ({
+  ...programImage(...image),
+  module: undefined,
+});
+
 /** An image of the control plane, which kubeadm names by version and runs as it decides. */
 const controlPlane = (module: string, program: string): ImageSpec => ({
   ...programImage(module, program, `/usr/local/bin/${program}`, { User: "0:0" }),
@@ -146,6 +152,8 @@ export const images: Record<string, ImageSpec> = {
     ]),
   ),
   "chains-controller": programImage("chains", "controller", "/ko-app/controller"),
+  "signing-healer": ownImage("workloads", "signing-healer", "/usr/bin/signing-healer"),
+  "workload-api-driver": ownImage("workloads", "workload-api-driver", "/usr/bin/workload-api-driver", { User: "0:0" }),
   ...Object.fromEntries(
     ["controller", "webhook", "cainjector"].map((program) => [
       `cert-manager-${program}`,
@@ -166,9 +174,6 @@ export const images: Record<string, ImageSpec> = {
     "spire-controller-manager",
     "/usr/bin/spire-controller-manager",
   ),
-  "workload-api-driver": programImage("workloads", "workload-api-driver", "/usr/bin/workload-api-driver", {
-    User: "0:0",
-  }),
   rekor: {
     rootfs: "rekor",
     module: "rekor",

@@ -2,7 +2,10 @@
 export interface ModuleSpec {
   /** Module path of the upstream; its version is the one in the wrapper's go.mod. */
   upstream: string;
-  /** Programs by the name that they get, each with its package path below {@link upstream} (`.` is the module itself), or below the wrapper (`""`, `./...`). */
+  /**
+   * Programs by the name that they get, each with its package path below {@link upstream} (`.` is the module itself), or
+   * below the wrapper, for a main of our own: `./cmd/x`, and nothing for the wrapper itself.
+   */
   programs: Record<string, string>;
   /** Linker variables that upstream's own build sets, with `${version}` for the module's version. */
   stamps?: Record<string, string>;
@@ -177,6 +180,14 @@ export const modules: Record<string, ModuleSpec> = {
     programs: { controller: "cmd/controller" },
     share: ["config"],
   },
+  // Mains of our own: what gives pods the Workload API, and what heals after Chains.
+  workloads: {
+    upstream: "k8s.io/client-go",
+    programs: {
+      "workload-api-driver": "./cmd/workload-api-driver",
+      "signing-healer": "./cmd/signing-healer",
+    },
+  },
   "cert-manager": {
     upstream: "github.com/cert-manager/cert-manager",
     programs: { controller: "cmd/controller", webhook: "cmd/webhook", cainjector: "cmd/cainjector" },
@@ -206,11 +217,6 @@ export const modules: Record<string, ModuleSpec> = {
     upstream: "github.com/spiffe/spire-controller-manager",
     programs: { "spire-controller-manager": "cmd" },
     share: ["config/crd/bases"],
-  },
-  // Programs of our own: what gives workloads their identities, and what heals their signatures.
-  workloads: {
-    upstream: "google.golang.org/grpc",
-    programs: { "workload-api-driver": "./cmd/workload-api-driver" },
   },
   trillian: {
     upstream: "github.com/google/trillian",
