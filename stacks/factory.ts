@@ -11,6 +11,7 @@ import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST } from "../components/registry";
 import { Rekor, REKOR_HOST, REKOR_URL } from "../components/rekor";
+import { SigningHealer, signingHealerPeer } from "../components/signing-healer";
 import {
   Spire,
   SPIRE_ISSUER,
@@ -115,6 +116,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: [tekton, authority] },
   );
+  const signers = [chainsPeer, signingHealerPeer(CHAINS_WORKLOAD.namespace)];
   const logSeed = new random.RandomBytes("rekor-key", { length: 32 });
   const rekor = new Rekor(
     "rekor",
@@ -123,7 +125,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       issuer: authority.issuer,
       seed: pulumi.secret(logSeed.base64),
       storageClass: storage.storageClass,
-      clients: [chainsPeer],
+      clients: signers,
     },
     served,
   );
@@ -159,7 +161,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         port: SPIRE_ISSUER_PORT,
         trustDomain: config.trustDomain,
       },
-      clients: [chainsPeer],
+      clients: signers,
     },
     { ...opts, dependsOn: [spire] },
   );
@@ -184,6 +186,16 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       },
     },
     { ...opts, dependsOn: [tekton, registry, spire, fulcio, rekor] },
+  );
+  new SigningHealer(
+    "signing-healer",
+    {
+      image: image(toolchain, "signing-healer"),
+      namespace: CHAINS_WORKLOAD.namespace,
+      caPem: authority.caPem,
+      requires: [`${FULCIO_URL}/api/v2/configuration`, `${REKOR_URL}/api/v1/log`, `https://${REGISTRY_HOST}/v2/`],
+    },
+    { ...opts, dependsOn: [chains] },
   );
   new Admission(
     "admission",

@@ -9,6 +9,8 @@ export const users = {
   resolvers: "system:serviceaccount:tekton-pipelines-resolvers:tekton-pipelines-resolvers",
   /** Signs what a run has made, and notes that on the run. */
   chains: "system:serviceaccount:tekton-chains:tekton-chains-controller",
+  /** Gives runs back to Chains that it gave up on. */
+  healer: "system:serviceaccount:tekton-chains:signing-healer",
   /** Empties namespaces that are deleted. */
   namespaceController: "system:serviceaccount:kube-system:namespace-controller",
   /** Deletes what has lost its owner. */

@@ -4,7 +4,7 @@ import { definitions, networkPolicies, resolutionRequests, stepActions, teamName
 import type { Identities } from "./identities";
 import { networkJail } from "./network-jail";
 import { podForm, podImages } from "./pods";
-import { reservedMetadata } from "./reserved-metadata";
+import { healedRuns, reservedMetadata } from "./reserved-metadata";
 import type { AdmissionRule } from "./rule";
 import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./runs";
 
@@ -39,6 +39,7 @@ export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
     podAccess,
     accountTokens,
     reservedMetadata(stack),
+    healedRuns,
     runReference,
     runTrigger,
     childRuns,

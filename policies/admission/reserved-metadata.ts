@@ -1,11 +1,11 @@
-import { isOneOf, isUser, users, type Identities } from "./identities";
+import { isOneOf, isUser, userName, users, type Identities } from "./identities";
 import { text, type AdmissionRule, type Cel, type Validation } from "./rule";
 
 const isReserved = `key.matches(${text("^([a-z0-9-]+[.])*tekton[.]dev/")}) && !key.startsWith("triggers.tekton.dev/")`;
 const isOfChains = `key.startsWith("chains.tekton.dev/")`;
 
 const mayWrite: Cel = `((variables.byTekton && (oldObject != null || !${isOfChains})) || (variables.byChains && ${isOfChains}))`;
-const mayRemove: Cel = `(variables.byTekton || (${isOfChains} && (variables.byChains || variables.byStack)))`;
+const mayRemove: Cel = `(variables.byTekton || (${isOfChains} && (variables.byChains || variables.byHealer || variables.byStack)))`;
 
 const validation = (field: "labels" | "annotations", code: Validation["code"]): Validation => {
   const [now, before] = [`variables.${field}`, `variables.${field}Before`];
@@ -19,6 +19,47 @@ const validation = (field: "labels" | "annotations", code: Validation["code"]): 
     rule: `Only Tekton and Chains write ${field} of tekton.dev, each its own.`,
     fix: `Leave ${field} that end in tekton.dev/... out; Tekton sets those that it needs.`,
   };
+};
+
+/** Annotation by which a run that Chains overlooked is changed, so that Chains looks at it. */
+export const SIGNING_REQUESTED = "secure-software-factory.dev/signing-requested";
+
+const others = (field: string): Cel => `${field}.filter(key, !${isOfChains} && key != ${text(SIGNING_REQUESTED)})`;
+
+/** What gives runs back to Chains may not use its rights for anything else. */
+export const healedRuns: AdmissionRule = {
+  name: "ssf-healed-runs",
+  protects: "What gives a run back to Chains changes nothing else of it.",
+  scope: "teams",
+  matches: [{ apiGroup: "tekton.dev", resources: ["pipelineruns"], operations: ["CREATE", "UPDATE"] }],
+  variables: [
+    { name: "byHealer", expression: isUser(users.healer) },
+    { name: "now", expression: "object.metadata.?annotations.orValue({})" },
+    { name: "before", expression: "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})" },
+    { name: "kept", expression: others("variables.before") },
+  ],
+  validations: [
+    {
+      code: "SSF-ADMISSION-022",
+      path: "metadata, spec",
+      admits: [
+        "!variables.byHealer",
+        `(${[
+          "oldObject != null",
+          "dyn(object.spec) == dyn(oldObject.spec)",
+          "object.metadata.?labels.orValue({}) == oldObject.metadata.?labels.orValue({})",
+          "object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([])",
+          "object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([])",
+          `size(${others("variables.now")}) == size(variables.kept)`,
+          "variables.kept.all(key, key in variables.now && variables.now[key] == variables.before[key])",
+          `variables.now.all(key, !${isOfChains} || (key in variables.before && variables.now[key] == variables.before[key]))`,
+        ].join(" && ")})`,
+      ].join(" || "),
+      given: userName,
+      rule: "The healer of signatures removes annotations of Chains, asks for a signature, and changes nothing else.",
+      fix: "Change the run as somebody who may.",
+    },
+  ],
 };
 
 /** Marks by which Tekton and Chains know what they have done are theirs alone. */
@@ -37,6 +78,7 @@ export const reservedMetadata = (stack: Identities): AdmissionRule => ({
   variables: [
     { name: "byTekton", expression: isUser(users.tekton) },
     { name: "byChains", expression: isUser(users.chains) },
+    { name: "byHealer", expression: isUser(users.healer) },
     { name: "byStack", expression: isOneOf(stack) },
     ...(["labels", "annotations"] as const).flatMap((field) => [
       { name: field, expression: `object.metadata.?${field}.orValue({})` },

@@ -2,6 +2,7 @@ import { TRIGGER_LABEL } from "../../components/lib/labels";
 import type { RunParam } from "../../pipelines/model";
 import type { PipelineRun, Placement } from "../../pipelines/tekton";
 import { isUser, triggerOf, UNASSIGNED_ACCOUNT, users } from "./identities";
+import { SIGNING_REQUESTED } from "./reserved-metadata";
 import { TRIGGERS } from "./runs";
 import { literal, text, texts, type AdmissionRule, type Cel, type Validation } from "./rule";
 
@@ -150,7 +151,10 @@ export const teamRuns = ({ team, namespace }: Placement, pipelines: readonly Run
     {
       code: "SSF-ADMISSION-079",
       path: "metadata.annotations",
-      admits: unchangedOr("annotations", `key == ${text(LAST_APPLIED)}`),
+      admits: unchangedOr(
+        "annotations",
+        `key == ${text(LAST_APPLIED)} || (${isUser(users.healer)} && key == ${text(SIGNING_REQUESTED)})`,
+      ),
       given: "variables.annotations.map(key, key).join(', ')",
       rule: "A run has no annotations; stages would inherit them.",
       fix: "Remove the annotations.",

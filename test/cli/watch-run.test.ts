@@ -23,6 +23,10 @@ const results = [
   { name: "IMAGE_DIGEST", value: "sha256:abc\n" },
 ];
 const signed = (value: string) => ({ "chains.tekton.dev/signed": value });
+const logged = {
+  ...signed("true"),
+  "chains.tekton.dev/transparency": "https://log.example/api/v1/log/entries?logIndex=1",
+};
 
 it("tells how far each stage is, in the order of the pipeline", () => {
   const taskRuns = parse(
@@ -38,18 +42,22 @@ it("tells how far each stage is, in the order of the pipeline", () => {
   ]);
 });
 
-it("is done only when the image has its signature", () => {
+it("is done only when the image has its signature, and the log has that", () => {
   const done = { conditions: condition("True"), results };
   expect(run(undefined)).toEqual({ state: "running", detail: "Pending" });
   expect(run({ conditions: condition("Unknown", "Running") })).toEqual({ state: "running", detail: "Running" });
   expect(run(done)).toEqual({ state: "signing", detail: "waiting for the signature" });
-  expect(run(done, signed("true"))).toEqual({ state: "signed", image: "registry/team/app@sha256:abc" });
-  expect(run(done, signed("failed")).state).toBe("unsigned");
-  expect(run({ conditions: condition("False", "Failed", "why") }, signed("true"))).toEqual({
+  expect(run(done, logged)).toEqual({ state: "signed", image: "registry/team/app@sha256:abc" });
+  for (const givenUp of [signed("true"), signed("failed"), { ...logged, ...signed("failed") }])
+    expect(run(done, givenUp)).toMatchObject({
+      state: "signing",
+      detail: expect.stringContaining("tried again") as string,
+    });
+  expect(run({ conditions: condition("False", "Failed", "why") }, logged)).toEqual({
     state: "failed",
     detail: "Failed: why",
   });
-  expect(run({ conditions: condition("True") }, signed("true")).state).toBe("failed");
+  expect(run({ conditions: condition("True") }, logged).state).toBe("failed");
 });
 
 it("finds the step that failed, or why there was none", () => {

@@ -69,11 +69,11 @@ export const stageStates = (stages: readonly string[], taskRuns: readonly TaskRu
     return { name, state, milliseconds: Math.max(0, milliseconds) };
   });
 
-/** How a run stands: still going, done and signed, or what is wrong. */
+/** How a run stands: still going, done, signed and in the log, or what is wrong. */
 export type RunState =
   | { state: "running" | "signing"; detail: string }
   | { state: "signed"; image: string }
-  | { state: "failed" | "unsigned"; detail: string };
+  | { state: "failed"; detail: string };
 
 const result = (run: PipelineRun, name: string): string | undefined => {
   const value = run.status.results.find((candidate) => candidate.name === name)?.value;
@@ -88,10 +88,17 @@ export const runState = (run: PipelineRun): RunState => {
   const [url, digest] = [result(run, "IMAGE_URL"), result(run, "IMAGE_DIGEST")];
   if (url === undefined || digest === undefined)
     return { state: "failed", detail: "the run ended without the results IMAGE_URL and IMAGE_DIGEST" };
-  const signed = run.metadata.annotations["chains.tekton.dev/signed"];
-  if (signed === "true") return { state: "signed", image: `${url}@${digest}` };
-  if (signed === undefined) return { state: "signing", detail: "waiting for the signature" };
-  return { state: "unsigned", detail: `Chains gave up (signed: ${signed}); the image has no provenance` };
+  const { annotations } = run.metadata;
+  const signed = annotations["chains.tekton.dev/signed"];
+  if (signed === "true" && annotations["chains.tekton.dev/transparency"] !== undefined)
+    return { state: "signed", image: `${url}@${digest}` };
+  return {
+    state: "signing",
+    detail:
+      signed === undefined
+        ? "waiting for the signature"
+        : "waiting for the signature: Fulcio, the log or the registry did not answer; it is tried again when they do",
+  };
 };
 
 /** The container whose step ended a stage, and its pod: where to read why. */

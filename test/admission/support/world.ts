@@ -25,6 +25,7 @@ export const as = {
   operator: withRights("operator"),
   tekton: withRights(users.tekton),
   chains: withRights(users.chains),
+  healer: withRights(users.healer),
   resolvers: withRights(users.resolvers),
   garbageCollector: withRights(users.garbageCollector),
   namespaceController: withRights(users.namespaceController),

@@ -189,8 +189,7 @@ const watch = async (
     if (outcome.state !== "running" && outcome.state !== "signing") await removeVolumes(kubectl, namespace, run);
     if (outcome.state === "signed")
       return { image: outcome.image, stages: states.map((s) => ({ name: s.name, seconds: s.milliseconds / 1000 })) };
-    if (outcome.state === "failed" || outcome.state === "unsigned")
-      throw await runFailure(kubectl, namespace, run, taskRuns, outcome.detail, display);
+    if (outcome.state === "failed") throw await runFailure(kubectl, namespace, run, taskRuns, outcome.detail, display);
     if (Date.now() > deadline)
       throw new DidNotHold({
         code: "SSF-BUILD-009",
