@@ -184,6 +184,15 @@ const factorySchema = z
     definitionsFormerKeysFile: path
       .optional()
       .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
+    trustDirectory: path
+      .optional()
+      .meta(
+        facts(
+          "Directory with the public files of the trust repository, as ./factory trust writes them; without it the state's own.",
+          "It must be the path of a directory that this machine can read.",
+          "/srv/factory/trust",
+        ),
+      ),
   })
   .refine(({ definitionsKeyEpoch, definitionsOldestKeyEpoch }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch, {
     path: ["definitionsOldestKeyEpoch"],

@@ -206,7 +206,7 @@ export interface TrustChange {
   /** Fingerprints of what counts for nothing from now on, whenever it was used. @default none */
   revoke?: readonly string[];
   /** Content of the policy bundle's files, by path. @default as before */
-  policy?: Readonly<Record<string, string>>;
+  policy?: Readonly<Record<string, string | Buffer>>;
   now: Date;
 }
 
@@ -278,7 +278,7 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
   };
 };
 
-const policyFiles = (policy: Readonly<Record<string, string>>): PolicyFile[] =>
+const policyFiles = (policy: Readonly<Record<string, string | Buffer>>): PolicyFile[] =>
   Object.keys(policy)
     .sort()
     .map((path) => ({ path, sha256: sha256(policy[path] ?? "") }));

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { type Files, isRepositoryFile } from "./repository";
+import { type Files, isRepositoryFile, openRepository } from "./repository";
 
 /** The repository's files in a directory; whatever else lies there is left out. */
 export const readFiles = (directory: string): Files => {
@@ -23,4 +23,15 @@ export const writeFiles = (directory: string, files: Files): void => {
     renameSync(`${file}.new`, file);
   }
   for (const name of Object.keys(before)) if (files[name] === undefined) rmSync(join(directory, name));
+};
+
+/**
+ * The repository in a directory, to be published.
+ *
+ * @throws FactoryError `SSF-TRUST-006` when there is none, or not all of it holds
+ */
+export const readRepository = (directory: string): Files => {
+  const files = readFiles(directory);
+  openRepository(files);
+  return files;
 };
