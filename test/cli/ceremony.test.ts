@@ -193,12 +193,25 @@ describe("rotation", () => {
     });
   });
 
+  it("writes new keys into a directory that it makes, which is its owner's alone", async () => {
+    const { keys, metadata } = hold();
+    const directory = join(temporary(), "new/keys");
+    const ring = { ...(await keyring(keys)), directory, passphrase: `${passphrase} and two more` };
+    const { written } = rotateTrust({ metadata, keyring: ring, role: "root", now: inDays(0) });
+    expect([modeOf(directory), readdirSync(directory).length]).toEqual(["700", written.length]);
+    await expect(readKeys([directory], () => Promise.resolve(ring.passphrase))).resolves.toMatchObject({
+      keys: { length: 3 },
+    });
+  });
+
   it("writes nothing when it is refused", async () => {
     const { keys, metadata } = hold();
     const ring = await keyring(keys);
     const before = [readFiles(metadata), readdirSync(keys)];
     const tooFew = { ...ring, keys: ring.keys.filter(({ file }) => !basename(file).startsWith("root")) };
     expect(() => rotateTrust({ metadata, keyring: tooFew, role: "targets", now: inDays(0) })).toThrow("SSF-TRUST-005");
+    const weak = { ...ring, passphrase: "short" };
+    expect(() => rotateTrust({ metadata, keyring: weak, role: "targets", now: inDays(0) })).toThrow("SSF-TRUST-002");
     expect([readFiles(metadata), readdirSync(keys)]).toEqual(before);
     expect(() => rotateTrust({ metadata, keyring: ring, role: "targets", now: inDays(0) })).not.toThrow();
   });

@@ -55,7 +55,7 @@ describe("without a ceremony of an operator", () => {
 });
 
 describe("./factory trust", () => {
-  jest.setTimeout(120_000);
+  jest.setTimeout(300_000);
   const place = temporary();
   const state = join(place, "state");
   writeFileSync(join(place, "trust.json"), JSON.stringify(current));
@@ -100,11 +100,15 @@ describe("./factory trust", () => {
       written: { length: 1 },
       retired: { length: 1 },
     });
+    await expect(json("rotate", "root", "--keys", "keys", "--new-keys", "new")).resolves.toMatchObject({
+      changed: ["root"],
+      written: [expect.stringContaining(join(place, "new/root-")), expect.anything(), expect.anything()],
+    });
     await expect(json("sign", "--renew", "--keys", "keys")).resolves.toMatchObject({ changed: [] });
     await expect(json("show")).resolves.toMatchObject({
       held: true,
       roles: [
-        { role: "root", version: 2, threshold: 2 },
+        { role: "root", version: 3, threshold: 2 },
         { role: "targets" },
         { role: "snapshot" },
         { role: "timestamp" },
@@ -112,7 +116,7 @@ describe("./factory trust", () => {
       trusted: [{ kind: "authority" }, { kind: "log" }, { kind: "signer" }],
     });
     const shown = await factory(["show"]);
-    expect(shown.stdout).toMatch(/^root version 2, expires 20\S+Z, 2 of 3: /);
+    expect(shown.stdout).toMatch(/^root version 3, expires 20\S+Z, 2 of 3: /);
     expect(shown.stdout).toMatch(/\nlog [0-9a-f]{64} https:\/\/rekor\.example from \S+Z\n/);
     expect(said.join("")).not.toContain(passphrase);
     expect(said.join("")).not.toContain("PRIVATE KEY");
@@ -124,6 +128,8 @@ describe("./factory trust", () => {
       expect([code, stderr.split(" ")[0]]).toEqual([2, "SSF-TRUST-001"]);
       expect(existsSync(keys)).toBe(false);
     }
+    const inCheckout = ["rotate", "root", "--keys", "keys", "--new-keys", resolve(__dirname, "keys")];
+    expect((await factory(inCheckout)).stderr).toContain("SSF-TRUST-001");
     const again = await factory(["init", "--keys", "others"]);
     expect([again.code, again.stderr.split(" ")[0]]).toEqual([2, "SSF-TRUST-007"]);
     expect(readdirSync(place)).not.toContain("others");

@@ -138,7 +138,7 @@ export interface KeyAtHand extends SigningKey {
 /** Keys at hand. */
 export interface Keyring {
   keys: KeyAtHand[];
-  /** Where new keys go: the first directory that was named, with its passphrase. */
+  /** Where new keys go, and with which passphrase: into the first directory that was named, unless said otherwise. */
   directory: string;
   passphrase: string;
   /** For how long their signatures hold. @default that of an operator's keys */
@@ -232,6 +232,8 @@ export const rotateTrust = ({ metadata, keyring, role, only, now }: Rotation): R
   const gone = only !== undefined && named.length !== 1 ? [only] : named;
   const fresh = gone.map(newKey);
   const signed = rotateKeys({ files, keys, now, periods }, role, fresh, gone);
+  requirePassphrase(passphrase);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const written = fresh.map((key) => writeKey(directory, role, key, passphrase));
   writeFiles(metadata, signed.files);
   return { ...signed, written, retired: keys.filter(({ id }) => gone.includes(id)).map(({ file }) => file) };

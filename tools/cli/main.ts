@@ -99,9 +99,10 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
       new Option("--renew", "sign what expires soon, and take nothing new").conflicts(["from", "policy", "revoke"]),
     )
     .action(async (options: TrustSignOptions) => finish(await (await import("./verbs/trust.js")).trustSign(options)));
-  trustVerb("rotate", "replace the keys of a role; the new ones go into the first directory of --keys")
+  trustVerb("rotate", "replace the keys of a role")
     .addArgument(new Argument("<role>").choices(["root", "targets", "snapshot", "timestamp"]))
     .option(...keysOption)
+    .option("--new-keys <directory>", "directory for the new keys (default: the first of --keys)")
     .option("--key <id>", "beginning of the id of the one key that goes (default: all of the role)")
     .action(async (role: Role, options: TrustRotateOptions) =>
       finish(await (await import("./verbs/trust.js")).trustRotate(role, options)),

@@ -42,6 +42,7 @@ export interface TrustSignOptions extends TrustOptions {
 export interface TrustRotateOptions extends TrustOptions {
   keys?: string[];
   key?: string;
+  newKeys?: string;
 }
 
 const here = (path: string): string => resolve(process.env.SSF_CALLER_DIRECTORY ?? ".", path);
@@ -130,11 +131,25 @@ export const trustSign = async (options: TrustSignOptions): Promise<ExitCode> =>
   ]);
 };
 
+/** The same keys, with another directory for those that will be made. */
+const placeNewKeys = async (
+  workspace: Workspace,
+  metadata: string,
+  keyring: Keyring,
+  path: string,
+): Promise<Keyring> => {
+  const directory = here(path);
+  requireApart(directory, metadata, { "the checkout": repository, "the state": workspace.state });
+  return { ...keyring, directory, passphrase: await readPassphrase(`the new keys in ${directory}`, { isNew: true }) };
+};
+
 /** Replaces the keys of a role. */
 export const trustRotate = async (role: Role, options: TrustRotateOptions): Promise<ExitCode> => {
   const workspace = openWorkspace(options);
   const metadata = await metadataOf(workspace, options);
-  const keyring = await openKeyring(workspace, options);
+  const opened = await openKeyring(workspace, options);
+  const keyring =
+    options.newKeys === undefined ? opened : await placeNewKeys(workspace, metadata, opened, options.newKeys);
   const { changed, written, retired } = rotateTrust({ metadata, keyring, role, only: options.key, now: new Date() });
   return report(options, { metadata, changed, written, retired }, [
     ...written.map((file) => `new key: ${file}`),
