@@ -59,9 +59,12 @@ export class Forge extends pulumi.ComponentResource {
         issuer: args.issuer,
         clients: forgeClients,
         settings: { "lighttpd.conf": SERVER_SETTINGS, "git.cgi": GATEWAY_SCRIPT },
-        users: password.bcryptHash.apply((hash) => htpasswd([{ username: USER, hash }])),
-        volume: { size: args.size ?? "2Gi", storageClass: args.storageClass },
-        paths: { settings: "/etc/forge", users: "/etc/forge-users", tls: "/etc/forge-tls", data: "/srv/git" },
+        users: {
+          htpasswd: password.bcryptHash.apply((hash) => htpasswd([{ username: USER, hash }])),
+          path: "/etc/forge-users",
+        },
+        volume: { size: args.size ?? "2Gi", storageClass: args.storageClass, path: "/srv/git" },
+        paths: { settings: "/etc/forge", tls: "/etc/forge-tls" },
         container: {
           image: args.image,
           command: ["/usr/sbin/lighttpd", "-D", "-f", "/etc/forge/lighttpd.conf"],

@@ -89,17 +89,15 @@ export class Registry extends pulumi.ComponentResource {
         clusterIp: args.clusterIp,
         clients: registryClients,
         settings: { "config.yml": stringify(registrySettings()) },
-        users: pulumi
-          .all({ publisher: publisher.bcryptHash, reader: reader.bcryptHash, chains: chains.bcryptHash })
-          .apply((hashes) => htpasswd(Object.entries(hashes).map(([username, hash]) => ({ username, hash })))),
-        secrets: { "http-secret": password("http-secret").result },
-        volume: { size: args.size ?? "20Gi", storageClass: args.storageClass },
-        paths: {
-          settings: "/etc/distribution",
-          users: "/etc/registry-users",
-          tls: "/etc/registry-tls",
-          data: "/var/lib/registry",
+        users: {
+          htpasswd: pulumi
+            .all({ publisher: publisher.bcryptHash, reader: reader.bcryptHash, chains: chains.bcryptHash })
+            .apply((hashes) => htpasswd(Object.entries(hashes).map(([username, hash]) => ({ username, hash })))),
+          path: "/etc/registry-users",
+          secrets: { "http-secret": password("http-secret").result },
         },
+        volume: { size: args.size ?? "20Gi", storageClass: args.storageClass, path: "/var/lib/registry" },
+        paths: { settings: "/etc/distribution", tls: "/etc/registry-tls" },
         container: {
           image: args.image,
           args: ["serve", "/etc/distribution/config.yml"],

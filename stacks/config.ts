@@ -208,6 +208,15 @@ const factorySchema = z
           `images.example.com/falco@sha256:${"0".repeat(64)}`,
         ),
       ),
+    trustDirectory: path
+      .optional()
+      .meta(
+        facts(
+          "Directory with the public files of the trust repository, as ./factory trust writes them; without it the state's own.",
+          "It must be the path of a directory that this machine can read.",
+          "/srv/factory/trust",
+        ),
+      ),
   })
   .refine(({ definitionsKeyEpoch, definitionsOldestKeyEpoch }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch, {
     path: ["definitionsOldestKeyEpoch"],

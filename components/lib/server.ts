@@ -26,14 +26,17 @@ export interface ServerArgs {
   clients: k8s.types.input.networking.v1.NetworkPolicyPeer[];
   /** Its settings, by file name; world-readable. */
   settings: Record<string, string>;
-  /** File of its users with the bcrypt hashes of their passwords, as `htpasswd` writes it. */
-  users: pulumi.Input<string>;
-  /** Further values of the Secret with its users, which the container takes by their names. */
-  secrets?: Record<string, pulumi.Input<string>>;
-  /** Its volume. */
-  volume: { size: string; storageClass?: pulumi.Input<string> };
-  /** Directories of its settings, users, certificate and data. */
-  paths: Record<"settings" | "users" | "tls" | "data", string>;
+  /** Files that it serves as they are, and their directory; world-readable. @default none */
+  content?: { files: Record<string, string>; path: string };
+  /**
+   * Its users: their file with the bcrypt hashes of their passwords, as `htpasswd` writes it, that file's directory, and
+   * further values of the Secret with it, which the container takes by their names. @default none: everyone is served
+   */
+  users?: { htpasswd: pulumi.Input<string>; path: string; secrets?: Record<string, pulumi.Input<string>> };
+  /** Its volume, and where it is mounted. @default none: it keeps nothing */
+  volume?: { size: string; storageClass?: pulumi.Input<string>; path: string };
+  /** Directories of its settings and its certificate. */
+  paths: Record<"settings" | "tls", string>;
   /** What starts in its pod, and how its health is asked for. */
   container: Pick<k8s.types.input.core.v1.Container, "args" | "command" | "env"> & {
     image: string;
@@ -45,8 +48,8 @@ export interface ServerArgs {
 }
 
 /**
- * A server of the factory: one pod that keeps its data on a volume, serves TLS with a certificate of the factory's
- * authority, knows its users by their passwords, and is reached by its clients only.
+ * A server of the factory: one pod that serves TLS with a certificate of the factory's authority and is reached by its
+ * clients only. Where it has a volume it keeps its data there, and where it has users it knows them by their passwords.
  *
  * @returns its service, which exists once the server answers
  */
@@ -55,19 +58,28 @@ export const makeServer = (
   args: ServerArgs,
   { namespace, inNamespace }: Pick<ReturnType<typeof openNamespace>, "namespace" | "inNamespace">,
 ): k8s.core.v1.Service => {
-  const { name, port, labels, paths, container } = args;
+  const { name, port, labels, paths, container, users, volume, content } = args;
   const metadata = (part: string) => ({ name: dnsLabel([name, part]), namespace: args.namespace, labels });
 
-  const secret = new k8s.core.v1.Secret(
-    `${resource}-users`,
-    { metadata: metadata("users"), stringData: { htpasswd: args.users, ...args.secrets } },
-    inNamespace,
-  );
+  const secret =
+    users &&
+    new k8s.core.v1.Secret(
+      `${resource}-users`,
+      { metadata: metadata("users"), stringData: { htpasswd: users.htpasswd, ...users.secrets } },
+      inNamespace,
+    );
   const config = new k8s.core.v1.ConfigMap(
     `${resource}-config`,
     { metadata: metadata("config"), data: args.settings },
     inNamespace,
   );
+  const served =
+    content &&
+    new k8s.core.v1.ConfigMap(
+      `${resource}-content`,
+      { metadata: metadata("content"), data: content.files },
+      inNamespace,
+    );
   const certificate = issueCertificate(
     `${resource}-certificate`,
     {
@@ -78,19 +90,21 @@ export const makeServer = (
     },
     inNamespace,
   );
-  const claim = new k8s.core.v1.PersistentVolumeClaim(
-    `${resource}-volume`,
-    {
-      // It binds only when the pod below is scheduled, so waiting for it first would never end.
-      metadata: { ...metadata("data"), annotations: { "pulumi.com/skipAwait": "true" } },
-      spec: {
-        accessModes: ["ReadWriteOnce"],
-        storageClassName: args.volume.storageClass,
-        resources: { requests: { storage: args.volume.size } },
+  const claim =
+    volume &&
+    new k8s.core.v1.PersistentVolumeClaim(
+      `${resource}-volume`,
+      {
+        // It binds only when the pod below is scheduled, so waiting for it first would never end.
+        metadata: { ...metadata("data"), annotations: { "pulumi.com/skipAwait": "true" } },
+        spec: {
+          accessModes: ["ReadWriteOnce"],
+          storageClassName: volume.storageClass,
+          resources: { requests: { storage: volume.size } },
+        },
       },
-    },
-    inNamespace,
-  );
+      inNamespace,
+    );
   const policy = new k8s.networking.v1.NetworkPolicy(
     `${resource}-policy`,
     {
@@ -98,7 +112,8 @@ export const makeServer = (
       spec: {
         podSelector: {},
         policyTypes: ["Ingress", "Egress"],
-        ingress: [{ from: args.clients, ports: [{ port, protocol: "TCP" }] }],
+        // An empty list of peers would mean everyone.
+        ingress: args.clients.length === 0 ? [] : [{ from: args.clients, ports: [{ port, protocol: "TCP" }] }],
       },
     },
     inNamespace,
@@ -109,12 +124,16 @@ export const makeServer = (
       metadata: { name, namespace: args.namespace, labels },
       spec: {
         replicas: 1,
-        strategy: { type: "Recreate" },
+        strategy: { type: volume === undefined ? "RollingUpdate" : "Recreate" },
         selector: { matchLabels: selectorLabels(name) },
         template: {
           metadata: {
             labels,
-            annotations: configHash(...Object.values(args.settings), args.users, ...Object.values(args.secrets ?? {})),
+            annotations: configHash(
+              ...Object.values(args.settings),
+              ...(content ? [JSON.stringify(content.files)] : []),
+              ...(users ? [users.htpasswd, ...Object.values(users.secrets ?? {})] : []),
+            ),
           },
           spec: {
             automountServiceAccountToken: false,
@@ -134,21 +153,27 @@ export const makeServer = (
                 resources: container.resources,
                 volumeMounts: [
                   { name: "settings", mountPath: paths.settings, readOnly: true },
-                  { name: "users", mountPath: paths.users, readOnly: true },
+                  ...(content ? [{ name: "content", mountPath: content.path, readOnly: true }] : []),
+                  ...(users ? [{ name: "users", mountPath: users.path, readOnly: true }] : []),
                   { name: "tls", mountPath: paths.tls, readOnly: true },
-                  { name: "data", mountPath: paths.data },
+                  ...(volume ? [{ name: "data", mountPath: volume.path }] : []),
                   { name: "tmp", mountPath: "/tmp" },
                 ],
               },
             ],
             volumes: [
               { name: "settings", configMap: { name: config.metadata.name } },
-              {
-                name: "users",
-                secret: { secretName: secret.metadata.name, items: [{ key: "htpasswd", path: "htpasswd" }] },
-              },
+              ...(served ? [{ name: "content", configMap: { name: served.metadata.name } }] : []),
+              ...(secret
+                ? [
+                    {
+                      name: "users",
+                      secret: { secretName: secret.metadata.name, items: [{ key: "htpasswd", path: "htpasswd" }] },
+                    },
+                  ]
+                : []),
               { name: "tls", secret: { secretName: metadata("tls").name } },
-              { name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } },
+              ...(claim ? [{ name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } }] : []),
               { name: "tmp", emptyDir: { sizeLimit: "1Gi" } },
             ],
           },

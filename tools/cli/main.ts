@@ -1,10 +1,12 @@
-import { Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
 import { FactoryError } from "../../components/lib/errors";
+import type { Role } from "../../trust";
 import { exitCode, type ExitCode, exitCodeOf } from "./outcome";
 import type { AlertsOptions } from "./verbs/alerts";
 import type { AttackOptions } from "./verbs/attack";
 import type { BuildOptions } from "./verbs/build";
 import type { GraphOptions } from "./verbs/graph";
+import type { TrustInitOptions, TrustOptions, TrustRotateOptions, TrustSignOptions } from "./verbs/trust";
 import type { VerifyOptions } from "./verbs/verify";
 import type { WorkspaceOptions } from "./workspace";
 
@@ -34,8 +36,8 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .showHelpAfterError()
     .exitOverride();
 
-  const verb = (name: string, description: string): Command =>
-    program
+  const verb = (name: string, description: string, parent = program): Command =>
+    parent
       .command(name)
       .description(description)
       .addOption(jsonOption())
@@ -75,6 +77,40 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .action(async (names: string[], options: AttackOptions) =>
       finish(await (await import("./verbs/attack.js")).attack(names, options)),
     );
+  const trust = program
+    .command("trust")
+    .description("keep what verifiers trust: keys of roles, and what the factory signs with, in a TUF repository");
+  const trustVerb = (name: string, description: string): Command =>
+    verb(name, description, trust).option(
+      "--metadata <directory>",
+      "directory of the public files (default: trustDirectory of the factory's stack, or the state's own)",
+    );
+  const keysOption = ["--keys <directory>", "directory with keys of the ceremony; may be repeated", several] as const;
+  trustVerb("init", "hold a ceremony: make the keys of all roles, and an empty repository")
+    .requiredOption("--keys <directory>", "new directory for the private keys, on a medium that can be put away")
+    .option("--root-keys <number>", "how many root keys there are", "3")
+    .option("--threshold <number>", "how many of them must sign", "2")
+    .action(async (options: TrustInitOptions) => finish(await (await import("./verbs/trust.js")).trustInit(options)));
+  trustVerb("sign", "sign what the factory signs with, and what expires soon; the same again changes nothing")
+    .option(...keysOption)
+    .option("--from <file>", "file with output trust of the factory's stack, as JSON (default: the stack itself)")
+    .option("--policy <directory>", "directory whose files are the policy bundle (default: as before)")
+    .option("--revoke <sha256>", "what counts for nothing any more, as show names it; may be repeated", several)
+    .addOption(
+      new Option("--renew", "sign what expires soon, and take nothing new").conflicts(["from", "policy", "revoke"]),
+    )
+    .action(async (options: TrustSignOptions) => finish(await (await import("./verbs/trust.js")).trustSign(options)));
+  trustVerb("rotate", "replace the keys of a role")
+    .addArgument(new Argument("<role>").choices(["root", "targets", "snapshot", "timestamp"]))
+    .option(...keysOption)
+    .option("--new-keys <directory>", "directory for the new keys (default: the first of --keys)")
+    .option("--key <id>", "beginning of the id of the one key that goes (default: all of the role)")
+    .action(async (role: Role, options: TrustRotateOptions) =>
+      finish(await (await import("./verbs/trust.js")).trustRotate(role, options)),
+    );
+  trustVerb("show", "say how the roles stand and what is signed; 0 only if all of it holds").action(
+    async (options: TrustOptions) => finish(await (await import("./verbs/trust.js")).trustShow(options)),
+  );
   verb("graph", "draw a team's pipeline: stages, workspaces, who writes, who reads, who is jailed")
     .option("--team <name>", "team whose pipeline is drawn (default: the first)")
     .option("--pipeline <name>", "one of its pipelines (default: the first)")

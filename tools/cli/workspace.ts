@@ -167,12 +167,21 @@ export const writeConfigFile = async (
 /** Whether the factory's state is on this machine and its directory is there. */
 export const hasState = (workspace: Workspace): boolean => existsSync(pulumiHome(workspace.state));
 
-/** Removes what {@link prepareState} made, and the directory when nothing else is in it; only for a factory without stacks. */
+/** Removes what {@link prepareState} and a development ceremony made, and the directory when nothing else is in it; only for a factory without stacks. */
 export const removeState = async ({ state }: Workspace): Promise<void> => {
-  const directories = ["pulumi", "backend", "config", "scratch", "logs", "checkpoints"];
+  const directories = [
+    "pulumi",
+    "backend",
+    "config",
+    "scratch",
+    "logs",
+    "checkpoints",
+    "trust/development",
+    "trust/cache",
+  ];
   const own = [passphraseFile(state), ...directories.map((name) => join(state, name))];
   for (const path of own) await rm(path, { recursive: true, force: true });
-  for (const directory of [clusters(state), state])
+  for (const directory of [clusters(state), join(state, "trust"), state])
     if (existsSync(directory) && readdirSync(directory).length === 0) await rmdir(directory);
 };
 

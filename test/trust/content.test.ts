@@ -1,0 +1,170 @@
+import { TrustedRoot } from "@sigstore/protobuf-specs";
+import {
+  fingerprints,
+  parseFactoryTrust,
+  parseTargets,
+  signersAt,
+  type Trust,
+  updateTrust,
+  writeTargets,
+} from "../../trust";
+import {
+  builderId,
+  factoryTrust,
+  identity,
+  issuer,
+  newAuthority,
+  newLog,
+  signedStatement,
+  verifyWith,
+} from "./support/sigstore";
+import { inDays } from "./support/world";
+
+const [first, second] = [newAuthority("first"), newAuthority("second")];
+const [oldLog, newerLog] = [newLog(), newLog()];
+const trust = updateTrust({ current: factoryTrust(first, oldLog), now: inDays(0) });
+const authorityOf = ({ trustedRoot }: Trust) =>
+  trustedRoot.certificateAuthorities.map(fingerprints.authority).at(-1) ?? "";
+const before = signedStatement(first, oldLog, inDays(1));
+
+describe("the keys of a factory as targets", () => {
+  it("verify what the factory signs, and name who signed", () => {
+    expect(verifyWith(trust.trustedRoot, before).identity).toMatchObject({ subjectAlternativeName: identity });
+    expect(signersAt(trust, builderId, inDays(1))).toEqual([{ identity, issuer }]);
+    expect(signersAt(trust, "https://other.example", inDays(1))).toEqual([]);
+  });
+
+  it("are Sigstore's own format, and read back as they were written", () => {
+    const targets = writeTargets({ ...trust, policy: [{ path: "a.yaml", sha256: "0".repeat(64) }] });
+    const root = JSON.parse(targets["trusted_root.json"] ?? "") as Record<string, unknown>;
+    expect(root.mediaType).toBe("application/vnd.dev.sigstore.trustedroot+json;version=0.1");
+    expect(root).toMatchObject({
+      certificateAuthorities: [
+        { uri: "https://fulcio.example", subject: { organization: "example", commonName: "first" } },
+      ],
+      tlogs: [{ baseUrl: "https://rekor.example", hashAlgorithm: "SHA2_256" }],
+    });
+    const read = parseTargets(targets);
+    expect(TrustedRoot.toJSON(read.trustedRoot)).toEqual(root);
+    expect(writeTargets(read)).toEqual(targets);
+  });
+
+  it("change nothing when nothing changed", () => {
+    const again = updateTrust({ previous: trust, current: factoryTrust(first, oldLog), now: inDays(5) });
+    expect(writeTargets(again)).toEqual(writeTargets(trust));
+  });
+
+  it("list the policy bundle's files by digest, and keep the list until another is given", () => {
+    const args = { current: factoryTrust(first, oldLog), now: inDays(0) };
+    const listed = updateTrust({ ...args, policy: { "b.yaml": "b", "a.yaml": "a" } });
+    expect(listed.policy.map(({ path }) => path)).toEqual(["a.yaml", "b.yaml"]);
+    expect(updateTrust({ ...args, previous: listed }).policy).toEqual(listed.policy);
+  });
+
+  it.each([
+    ["authority.chainPem", { authority: { url: "u", chainPem: "nothing" } }],
+    ["authority.chainPem", { authority: { url: "u", chainPem: first.chainPem + second.chainPem } }],
+    ["log.publicKeyPem", { log: { url: "u", publicKeyPem: "nothing" } }],
+  ])("are refused where %s holds something else", (path, wrong) => {
+    expect(() => updateTrust({ current: { ...factoryTrust(first, oldLog), ...wrong }, now: inDays(0) })).toThrow(
+      `SSF-TRUST-008 ${path}`,
+    );
+  });
+
+  it("are refused with a field missing, and taken with all of them", () => {
+    const missing = { ...factoryTrust(first, oldLog), signer: undefined };
+    expect(() => parseFactoryTrust("stack dev, output trust", missing)).toThrow(
+      "SSF-TRUST-008 stack dev, output trust.signer",
+    );
+    expect(parseFactoryTrust("x", factoryTrust(first, oldLog))).toEqual(factoryTrust(first, oldLog));
+  });
+
+  it("are refused when a target is missing or has another form", () => {
+    const { "trusted_root.json": root = "" } = writeTargets(trust);
+    expect(() => parseTargets({ "trusted_root.json": root })).toThrow("SSF-TRUST-012 target builders.json: not there");
+    expect(() => parseTargets({ ...writeTargets(trust), "builders.json": "{}" })).toThrow("SSF-TRUST-012");
+  });
+});
+
+describe("a drill: the authority of certificates (Fulcio) gets a new key", () => {
+  const rotated = updateTrust({ previous: trust, current: factoryTrust(second, oldLog), now: inDays(10) });
+  const after = signedStatement(second, oldLog, inDays(11));
+
+  it("what the old one signed before still verifies, and what the new one signs does", () => {
+    expect(() => verifyWith(rotated.trustedRoot, before)).not.toThrow();
+    expect(() => verifyWith(rotated.trustedRoot, after)).not.toThrow();
+    expect(() => verifyWith(trust.trustedRoot, after)).toThrow("certificate chain");
+  });
+
+  it("what the old one signs afterwards is refused", () => {
+    expect(() => verifyWith(rotated.trustedRoot, signedStatement(first, oldLog, inDays(11)))).toThrow(
+      "certificate chain",
+    );
+  });
+
+  it("once revoked, nothing of the old one verifies, and no signing takes it in again", () => {
+    const id = authorityOf(trust);
+    const current = factoryTrust(second, oldLog);
+    const revoked = updateTrust({ previous: rotated, current, revoke: [id], now: inDays(12) });
+    expect(() => verifyWith(revoked.trustedRoot, before)).toThrow("certificate chain");
+    expect(() => verifyWith(revoked.trustedRoot, after)).not.toThrow();
+    expect(() => updateTrust({ previous: revoked, current: factoryTrust(first, oldLog), now: inDays(13) })).toThrow(
+      `SSF-TRUST-009 --revoke ${id}: in use`,
+    );
+    expect(writeTargets(updateTrust({ previous: revoked, current, revoke: [id], now: inDays(14) }))).toEqual(
+      writeTargets(revoked),
+    );
+  });
+
+  it("neither a present nor an unknown key can be revoked", () => {
+    const current = factoryTrust(second, oldLog);
+    const present = authorityOf(rotated);
+    for (const id of [present, "0".repeat(64)])
+      expect(() => updateTrust({ previous: rotated, current, revoke: [id], now: inDays(12) })).toThrow("SSF-TRUST-009");
+  });
+
+  it("an authority that comes back is open again", () => {
+    const back = updateTrust({ previous: rotated, current: factoryTrust(first, oldLog), now: inDays(12) });
+    expect(() => verifyWith(back.trustedRoot, signedStatement(first, oldLog, inDays(13)))).not.toThrow();
+    expect(back.trustedRoot.certificateAuthorities).toHaveLength(2);
+  });
+});
+
+describe("a drill: the log (Rekor) gets a new key", () => {
+  const rotated = updateTrust({ previous: trust, current: factoryTrust(first, newerLog), now: inDays(10) });
+  const after = signedStatement(first, newerLog, inDays(11));
+
+  it("old entries still verify, new ones are the new key's, and late ones of the old key are refused", () => {
+    expect(() => verifyWith(rotated.trustedRoot, before)).not.toThrow();
+    expect(() => verifyWith(rotated.trustedRoot, after)).not.toThrow();
+    expect(() => verifyWith(trust.trustedRoot, after)).toThrow("inclusion promise");
+    expect(() => verifyWith(rotated.trustedRoot, signedStatement(first, oldLog, inDays(11)))).toThrow(
+      "inclusion promise",
+    );
+  });
+
+  it("once revoked, no entry of the old key verifies", () => {
+    const revoke = trust.trustedRoot.tlogs.map(fingerprints.log);
+    const current = factoryTrust(first, newerLog);
+    const revoked = updateTrust({ previous: rotated, current, revoke, now: inDays(12) });
+    expect(() => verifyWith(revoked.trustedRoot, before)).toThrow("inclusion promise");
+    expect(() => verifyWith(revoked.trustedRoot, after)).not.toThrow();
+  });
+});
+
+describe("a drill: the builder signs as another identity", () => {
+  const moved = { identity: `${identity}-2`, issuer };
+  const current = { ...factoryTrust(first, oldLog), signer: moved };
+  const rotated = updateTrust({ previous: trust, current, now: inDays(10) });
+
+  it("each identity counts in its own time", () => {
+    expect(signersAt(rotated, builderId, inDays(5))).toEqual([{ identity, issuer }, moved]);
+    expect(signersAt(rotated, builderId, inDays(11))).toEqual([moved]);
+  });
+
+  it("once revoked, the old one counts at no time", () => {
+    const revoke = [fingerprints.builder({ builderId, signer: { identity, issuer } })];
+    const revoked = updateTrust({ previous: rotated, current, revoke, now: inDays(12) });
+    expect(signersAt(revoked, builderId, inDays(5))).toEqual([moved]);
+  });
+});

@@ -1,0 +1,36 @@
+export { directoryFiles, httpsFiles, type HttpsRepository, type ReadFile, readTrust, type TrustSource } from "./client";
+export {
+  type Builder,
+  type FactoryTrust,
+  factoryTrustSchema,
+  fingerprints,
+  parseFactoryTrust,
+  parseTargets,
+  type PolicyFile,
+  signersAt,
+  TARGETS,
+  type Trust,
+  type TrustChange,
+  updateTrust,
+  writeTargets,
+} from "./content";
+export { readFiles, readRepository, writeFiles } from "./directory";
+export { decryptKey, MINIMUM_PASSPHRASE, type NewKey, newKey, requirePassphrase, type SigningKey } from "./keys";
+export {
+  type Files,
+  isRepositoryFile,
+  makeRepository,
+  newestRoot,
+  openRepository,
+  PERIODS,
+  type Periods,
+  type Repository,
+  type Role,
+  type RoleKeys,
+  ROLES,
+  type RoleState,
+  roleStates,
+  rotateKeys,
+  type Signed,
+  signRepository,
+} from "./repository";
