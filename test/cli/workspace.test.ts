@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Toolchain } from "../../stacks/toolchain";
 import { shellWord } from "../../tools/cli/verbs/env";
-import { ownClusters, pulumiVariables, stateDirectory } from "../../tools/cli/workspace";
+import { checkpointFile, ownClusters, pulumiVariables, removeState, stateDirectory } from "../../tools/cli/workspace";
 
 const base = mkdtempSync(join(tmpdir(), "ssf-workspace-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -43,6 +43,15 @@ it("finds clusters that were made and not deleted", async () => {
   expect(ownClusters(workspace)).toEqual([]);
   await mkdir(join(workspace.state, "clusters/second"), { recursive: true });
   expect(ownClusters(workspace)).toEqual(["second"]);
+});
+
+it("forgets the checkpoints that it saw of logs when it is removed, and leaves what is not its own", async () => {
+  const workspace = { state: join(base, "removed"), stacks: [], program: base };
+  const file = checkpointFile(workspace, "a".repeat(64));
+  await mkdir(file, { recursive: true });
+  await mkdir(join(workspace.state, "other"));
+  await removeState(workspace);
+  expect(readdirSync(workspace.state)).toEqual(["other"]);
 });
 
 it("prints words that a shell reads back unchanged", () => {

@@ -96,7 +96,11 @@ describe("outputs of a stack", () => {
       { ...clusterOutputs, networkPolicies: "none" },
       /SSF-STACK-002 stack cluster, output networkPolicies/,
     ],
-    ["they have another version", { ...clusterOutputs, schema: SCHEMA + 1 }, /SSF-STACK-002 stack cluster, output schema/],
+    [
+      "they have another version",
+      { ...clusterOutputs, schema: SCHEMA + 1 },
+      /SSF-STACK-002 stack cluster, output schema/,
+    ],
   ])("are refused when %s", (_, outputs, message) => {
     expect(() => parseOutputs("cluster", "cluster", outputs)).toThrow(message);
   });

@@ -1,4 +1,5 @@
 import { createPublicKey } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { crypto } from "@sigstore/core";
@@ -51,12 +52,8 @@ export interface CheckpointMemory {
  */
 export const checkpointMemory = (file: string, publicKeyPem: string): CheckpointMemory => ({
   read: async () => {
-    const note = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return undefined;
-      throw error;
-    });
-    if (note === undefined) return undefined;
-    const checkpoint = openCheckpoint(note, publicKeyPem);
+    if (!existsSync(file)) return undefined;
+    const checkpoint = openCheckpoint(await readFile(file, "utf8"), publicKeyPem);
     if (checkpoint !== undefined) return checkpoint;
     throw new FactoryError({
       code: "SSF-VERIFY-006",

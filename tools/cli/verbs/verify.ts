@@ -2,9 +2,9 @@ import { FactoryError } from "../../../components/lib/errors";
 import type { StackOutputs } from "../../../stacks/outputs";
 import { checkpointMemory } from "../checkpoint";
 import { openKubectl } from "../kubectl";
+import { askLog, type LogFindings, openLog } from "../log";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs } from "../outputs";
-import { askLog, type LogFindings, openLog } from "../log";
 import {
   allHeld,
   bestOf,
