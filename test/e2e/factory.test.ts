@@ -14,6 +14,7 @@ import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { container, hostInventory } from "./host";
 import { probe } from "./probe";
+import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
 import { describeTriggers, triggerSettings } from "./triggers";
 
@@ -222,6 +223,8 @@ describe("the jail", () => {
 describeEgress(() => ({ kubectl, team, shared }));
 
 describeTriggers(() => ({ kubectl, team }));
+
+describeSignatures(() => ({ kubectl, team, shared }));
 
 describe("the cluster", () => {
   const node = `${cluster}-control-plane`;

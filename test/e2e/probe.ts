@@ -60,11 +60,18 @@ const ended = async ({ kubectl, team }: ProbeContext, run: string): Promise<Prob
   throw new Error(`run ${run} has not ended`);
 };
 
+/** Starts a run of the pipeline with these parameters, and gives its name. */
+export type StartRun = (params: Record<string, string>) => Promise<string>;
+
 /**
- * Runs a pipeline that the team's stack does not have, signed by the factory's key, as if the stack had it. One at a time:
- * each changes the team's rule for as long as it takes to start.
+ * Uses a pipeline that the team's stack does not have, signed by the factory's key, as if the stack had it. One at a
+ * time: each changes the team's rule for as long as it is used.
  */
-export const probe = async (context: ProbeContext, model: PipelineModel): Promise<Probed> => {
+export const withPipeline = async <T>(
+  context: ProbeContext,
+  model: PipelineModel,
+  use: (start: StartRun) => Promise<T>,
+): Promise<T> => {
   const { kubectl, team, shared } = context;
   const placement = { team: team.team, namespace: team.namespace };
   const signer = promptSigner(shared.definitions, readToolchain().bin);
@@ -72,14 +79,18 @@ export const probe = async (context: ProbeContext, model: PipelineModel): Promis
     ...model.stages.map((stage) => stageTask(model, stage, placement)),
     pipelineOf(model, placement),
   ].map((definition) => signDefinition(definition, signer));
-  const runTemplate = runTemplateOf(model, placement, { runtimeClasses: shared.runtimeClasses, timeout: "2m0s" });
+  const runTemplate = runTemplateOf(model, placement, { runtimeClasses: shared.runtimeClasses, timeout: "10m0s" });
   for (const definition of definitions) await kubectl.text(["create", "--filename=-"], JSON.stringify(definition));
   try {
     await admit(context, [{ name: model.name, runTemplate, params: model.params }]);
-    return await ended(context, await start(context, JSON.stringify(pipelineRun(runTemplate, {}))));
+    return await use((params) => start(context, JSON.stringify(pipelineRun(runTemplate, params))));
   } finally {
     await admit(context, []);
     for (const { kind, metadata } of definitions)
       await kubectl.text(["delete", kind, metadata.name, `--namespace=${team.namespace}`]);
   }
 };
+
+/** Runs a pipeline that the team's stack does not have, once, to its end. */
+export const probe = (context: ProbeContext, model: PipelineModel): Promise<Probed> =>
+  withPipeline(context, model, async (run) => ended(context, await run({})));

@@ -117,6 +117,11 @@ export const fetchAttestations = async (registry: Registry, image: ImageReferenc
       rule: "The image must be in the factory's registry.",
       fix: "Give an image that ./factory build printed.",
     });
+  return readAttestations(registry, image);
+};
+
+/** The same, whether or not the image is there. */
+export const readAttestations = async (registry: Registry, image: ImageReference): Promise<Attestation[]> => {
   const manifest = await registry.manifest(image.path, `${image.digest.replace(":", "-")}.att`);
   if (manifest === undefined) return [];
   const { layers } = attestationManifest.parse(JSON.parse(manifest.toString()));
