@@ -24,6 +24,8 @@ import {
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
+import { TufRepository } from "../components/tuf-repository";
+import { readRepository } from "../trust";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
@@ -208,9 +210,21 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     opts,
   );
+  if (config.trustDirectory !== undefined)
+    new TufRepository(
+      "tuf",
+      {
+        image: image(toolchain, "tls-proxy"),
+        issuer: authority.issuer,
+        metadata: readRepository(config.trustDirectory),
+        clients: [],
+      },
+      served,
+    );
   if (config.falcoImage !== undefined)
     new Falco("falco", { image: config.falcoImage, networkedStages: UNJAILED_STAGES }, opts);
 
+  const signer = { identity: spiffeId(config.trustDomain, CHAINS_WORKLOAD), issuer: spire.tokenIssuer };
   return {
     schema: SCHEMA,
     kubeconfig: pulumi.secret(cluster.kubeconfig),
@@ -230,7 +244,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     }),
     provenance: {
       builderId: chains.builderId,
-      signer: { identity: spiffeId(config.trustDomain, CHAINS_WORKLOAD), issuer: spire.tokenIssuer },
+      signer,
       certificateAuthorityPem: fulcio.caPem,
       log: {
         url: rekor.url,
@@ -241,6 +255,12 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         caPem: authority.caPem,
         publicKeyPem: rekor.publicKeyPem,
       },
+    },
+    trust: {
+      builderId: chains.builderId,
+      authority: { url: fulcio.url, chainPem: fulcio.caPem },
+      log: { url: rekor.url, publicKeyPem: rekor.publicKeyPem },
+      signer,
     },
     definitions: definitionKeys(config, toolchain.bin),
     forge: {

@@ -3,6 +3,7 @@ import { z } from "zod";
 
 import { FactoryError, type Problem } from "../components/lib/errors";
 import { NetworkPolicies } from "../components/lib/network-policies";
+import { factoryTrustSchema } from "../trust";
 import { STACK_KINDS, type StackKind } from "./config";
 
 /** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
@@ -76,6 +77,7 @@ const outputSchemas = {
     registry,
     registryCredentials: z.object({ publisher: login, reader: login, chains: login }),
     provenance,
+    trust: factoryTrustSchema,
     definitions,
     forge,
     stageImages: z.record(z.string(), text),
