@@ -16,7 +16,6 @@ const pods = listOf(
       initContainers: containers,
       ephemeralContainers: containers,
       serviceAccountName: z.string().default("default"),
-      nodeName: z.string().default(""),
       volumes: z.array(z.object({ name: z.string() })).default([]),
     }),
     status: z.object({

@@ -14,8 +14,6 @@ export interface Request {
   input?: object;
   /** User in whose name it is sent. @default the administrator */
   as?: string;
-  /** Groups of that user. @default those that Kubernetes gives it */
-  groups?: readonly string[];
   /** An error that says that the request got past every rule. @default none */
   reached?: RegExp;
 }
@@ -42,7 +40,7 @@ export interface RequestWorld {
   task?: string;
   networkPolicy?: string;
   run?: string;
-  pod?: { name: string; node: string };
+  pod?: string;
 }
 
 const absent = "ssf-self-absent";
@@ -60,7 +58,7 @@ const post = (path: string, object: object, reached: RegExp): Request => ({
   reached,
 });
 
-const patch = (target: readonly string[], change: object, as?: string, groups?: readonly string[]): Request => ({
+const patch = (target: readonly string[], change: object, as?: string): Request => ({
   args: [
     "patch",
     ...target,
@@ -70,7 +68,6 @@ const patch = (target: readonly string[], change: object, as?: string, groups?: 
     "--output=name",
   ],
   as,
-  groups,
 });
 
 const coloured = (field: "labels" | "annotations") => ({ metadata: { [field]: { colour: "green" } } });
@@ -142,12 +139,11 @@ export const questions = (world: RequestWorld): Question[] => {
       isAbsent,
     );
   const unstarted = { status: { message: absent } };
-  const [runs, pods] = [run, pod?.name].map((name, index) => [
+  const [runs, pods] = [run, pod].map((name, index) => [
     index === 0 ? "pipelineruns.tekton.dev" : "pods",
     name ?? absent,
     inTeam,
   ]) as [string[], string[]];
-  const node = { user: `system:node:${pod?.node ?? ""}`, groups: ["system:nodes"] };
   return [
     ...(runtimeClasses === null
       ? []
@@ -250,7 +246,7 @@ export const questions = (world: RequestWorld): Question[] => {
           {
             rule: "ssf-pod-status",
             bad: patch([...pods, "--subresource=status"], unstarted),
-            good: patch([...pods, "--subresource=status"], unstarted, node.user, node.groups),
+            good: patch([...pods, "--subresource=status"], unstarted, users.garbageCollector),
           },
         ]),
   ];
@@ -273,8 +269,8 @@ export const answerOf = (message: string, reached?: RegExp): Answer => {
   return reached?.test(message) === true ? { is: "admitted" } : { is: "unclear", message };
 };
 
-const ask = async (kubectl: Kubectl, { args, input, as, groups = [], reached }: Request): Promise<Answer> => {
-  const identity = as === undefined ? [] : [`--as=${as}`, ...groups.map((group) => `--as-group=${group}`)];
+const ask = async (kubectl: Kubectl, { args, input, as, reached }: Request): Promise<Answer> => {
+  const identity = as === undefined ? [] : [`--as=${as}`];
   try {
     await kubectl.text([...args, ...identity], input === undefined ? undefined : JSON.stringify(input));
     return { is: "admitted" };
@@ -320,7 +316,7 @@ export const askRules = async (
     findings.push(
       question === undefined
         ? { rule, why: "no team has built anything that the request could be about", isCovered: false }
-        : judge(question, await ask(kubectl, question.bad), await ask(kubectl, question.good)),
+        : judge(question, ...(await Promise.all([ask(kubectl, question.bad), ask(kubectl, question.good)]))),
     );
   }
   const notAsked = findings.filter((finding) => "why" in finding);
