@@ -150,7 +150,7 @@ const known: Record<string, string> = {
 };
 
 /** A run of the team's pipeline with good parameters. */
-const goodRunOf = ({ pipelines }: StackOutputs["team"]): PipelineRun => {
+export const goodRunOf = ({ pipelines }: StackOutputs["team"]): PipelineRun => {
   const pipeline = pipelines.go ?? Object.values(pipelines)[0];
   if (pipeline === undefined) throw new Error("a team's stack has a pipeline");
   const params = Object.fromEntries(pipeline.params.map(({ name }) => [name, known[name]]));

@@ -63,12 +63,16 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .action(async (source: string, options: BuildOptions) =>
       finish(await (await import("./verbs/build.js")).build(source, options)),
     );
-  verb("verify", "check signature and provenance of an image; 0 only if all of it holds")
-    .argument("<image>", "image by digest: <registry>/<path>@sha256:<hex>")
+  verb("verify", "check signature and provenance of an image, or the factory itself; 0 only if all of it holds")
+    .argument("<image>", "image by digest: <registry>/<path>@sha256:<hex>; or self, for the factory itself")
     .option("--source <url>", "address that its source must come from")
     .option("--commit <id>", "commit that its source must be")
     .action(async (image: string, options: VerifyOptions) =>
-      finish(await (await import("./verbs/verify.js")).verify(image, options)),
+      finish(
+        image === "self"
+          ? await (await import("./verbs/verify-self.js")).verifySelf(options)
+          : await (await import("./verbs/verify.js")).verify(image, options),
+      ),
     );
   verb("attack", "attack the factory in every known way; 0 only if each attack is refused and each control passes")
     .argument("[name...]", "attacks, as --list shows them (default: all that take no minutes)")

@@ -1,6 +1,8 @@
+import { readToolchain } from "../../../stacks/toolchain";
+import { describeInside, type Inside, lookInside } from "../components";
 import { openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
-import { readOutputs } from "../outputs";
+import { factoryStack, readOutputs } from "../outputs";
 import { existingStacks, stackState } from "../pulumi";
 import { hasState, openWorkspace, type WorkspaceOptions } from "../workspace";
 
@@ -24,7 +26,16 @@ const apiServer = async (workspace: ReturnType<typeof openWorkspace>, stack: str
   }
 };
 
-/** Says in a few lines what is up; holds when every stack is, and the cluster answers. */
+const inside = async (workspace: ReturnType<typeof openWorkspace>): Promise<Inside | undefined> => {
+  try {
+    const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
+    return await lookInside(openKubectl(factory.kubeconfig), factory, readToolchain().images);
+  } catch {
+    return undefined;
+  }
+};
+
+/** Says what is up and how its parts stand; holds when every stack is, and the cluster answers. */
 export const status = async (options: WorkspaceOptions & { json: boolean }): Promise<ExitCode> => {
   const workspace = openWorkspace(options);
   const existing = hasState(workspace) ? await existingStacks(workspace) : [];
@@ -37,13 +48,15 @@ export const status = async (options: WorkspaceOptions & { json: boolean }): Pro
   const [first] = stacks;
   const cluster = first?.isUp ? await apiServer(workspace, first.stack) : "not there";
   const held = cluster === "ready" && stacks.every(({ isUp, unfinished }) => isUp && unfinished === 0);
-  if (options.json) console.log(JSON.stringify({ held, cluster, stacks }, undefined, 2));
+  const found = cluster === "ready" ? await inside(workspace) : undefined;
+  if (options.json) console.log(JSON.stringify({ held, cluster, stacks, ...found }, undefined, 2));
   else {
     for (const { stack, role, isUp, resources, unfinished } of stacks) {
       const state = isUp ? `${resources} resources` : "not up";
       console.log(`${stack} (${role}): ${state}${unfinished > 0 ? `, ${unfinished} operations unfinished` : ""}`);
     }
     console.log(`cluster: ${cluster}`);
+    if (found) for (const line of describeInside(found)) console.log(line);
     if (!held) console.log("Next: ./factory up");
   }
   return held ? exitCode.held : exitCode.didNotHold;

@@ -1,0 +1,157 @@
+import { z } from "zod";
+import type { StackOutputs } from "../../stacks/outputs";
+import type { Toolchain } from "../../stacks/toolchain";
+import { openCheckpoint } from "./checkpoint";
+import type { Kubectl } from "./kubectl";
+import { openLog } from "./log";
+import { type ClusterObjects, readObjects, selects } from "./self-cluster";
+
+/** A workload of the factory and how it stands. */
+export interface Component {
+  namespace: string;
+  name: string;
+  /** Version of its first image; undefined for an image that is not of the toolchain. */
+  version?: string;
+  ready: number;
+  wanted: number;
+  /** SPIFFE ID of its pods, where they have one. */
+  identity?: string;
+}
+
+/** What the cluster says about the factory. What it does not answer is left out. */
+export interface Inside {
+  components: Component[];
+  /** The certificate that ends first. */
+  firstExpiry?: { certificate: string; notAfter: string };
+  /** The log as its present checkpoint has it. */
+  log?: { entries: number; rootHash: string };
+  /** Runs that have no signature yet, and wait for one. */
+  unsigned?: number;
+}
+
+const workloads = z.object({
+  items: z.array(
+    z.object({
+      metadata: z.object({ namespace: z.string(), name: z.string() }),
+      spec: z.object({
+        template: z.object({
+          metadata: z.object({ labels: z.record(z.string(), z.string()).default({}) }).default({ labels: {} }),
+          spec: z.object({
+            serviceAccountName: z.string().default("default"),
+            containers: z.array(z.object({ image: z.string() })),
+          }),
+        }),
+      }),
+      status: z.object({
+        readyReplicas: z.int().default(0),
+        replicas: z.int().default(0),
+        numberReady: z.int().optional(),
+        desiredNumberScheduled: z.int().optional(),
+      }),
+    }),
+  ),
+});
+
+/** Workloads with version, readiness and identity. Pure: all that counts is in the arguments. */
+export const componentsOf = (
+  list: unknown,
+  images: Toolchain["images"],
+  { identities, namespaces }: Pick<ClusterObjects, "identities" | "namespaces">,
+  trustDomain: string,
+): Component[] =>
+  workloads.parse(list).items.map(({ metadata: { namespace, name }, spec: { template }, status }) => {
+    const { serviceAccountName, containers } = template.spec;
+    const labels = namespaces.find(({ metadata }) => metadata.name === namespace)?.metadata.labels ?? {};
+    const identity = identities.find(
+      ({ spec }) => selects(spec.namespaceSelector, labels) && selects(spec.podSelector, template.metadata.labels),
+    );
+    const values: Record<string, string> = {
+      ".TrustDomain": trustDomain,
+      ".PodMeta.Namespace": namespace,
+      ".PodSpec.ServiceAccountName": serviceAccountName,
+    };
+    return {
+      namespace,
+      name,
+      version: Object.values(images).find(({ reference }) => reference === containers[0]?.image)?.version,
+      ready: status.numberReady ?? status.readyReplicas,
+      wanted: status.desiredNumberScheduled ?? status.replicas,
+      identity: identity?.spec.spiffeIDTemplate.replace(/\{\{\s*(\S+)\s*\}\}/g, (_, key: string) => values[key] ?? "?"),
+    };
+  });
+
+/** The certificate that ends first. */
+export const firstExpiryOf = (certificates: ClusterObjects["certificates"]): Inside["firstExpiry"] =>
+  certificates
+    .flatMap(({ metadata, status: { notAfter } }) =>
+      notAfter === undefined ? [] : [{ certificate: `${metadata.namespace}/${metadata.name}`, notAfter }],
+    )
+    .sort((one, other) => Date.parse(one.notAfter) - Date.parse(other.notAfter))[0];
+
+const orNothing = async <T>(answer: Promise<T>): Promise<T | undefined> => {
+  try {
+    return await answer;
+  } catch {
+    return undefined;
+  }
+};
+
+const logState = async (kubectl: Kubectl, { log }: StackOutputs["factory"]["provenance"]): Promise<Inside["log"]> => {
+  const { port, close } = await kubectl.portForward(log.namespace, log.service, log.port);
+  try {
+    const checkpoint = openCheckpoint(await openLog({ ...log, localPort: port }).checkpoint(), log.publicKeyPem);
+    return checkpoint && { entries: checkpoint.size, rootHash: checkpoint.rootHash.toString("hex") };
+  } finally {
+    close();
+  }
+};
+
+const unsignedPath = "/api/v1/namespaces/tekton-chains/services/http:signing-healer:8080/proxy/unsigned";
+
+/** Asks the cluster how the factory stands. */
+export const lookInside = async (
+  kubectl: Kubectl,
+  { provenance }: StackOutputs["factory"],
+  images: Toolchain["images"],
+): Promise<Inside> => {
+  const [list, identities, namespaces, certificates, log, unsigned] = await Promise.all([
+    kubectl.json(["get", "deployments,daemonsets", "--all-namespaces"]),
+    orNothing(readObjects(kubectl, "identities")),
+    readObjects(kubectl, "namespaces"),
+    orNothing(readObjects(kubectl, "certificates")),
+    orNothing(logState(kubectl, provenance)),
+    orNothing(kubectl.text(["get", "--raw", unsignedPath])),
+  ]);
+  const trustDomain = new URL(provenance.signer.identity).host;
+  return {
+    components: componentsOf(list, images, { identities: identities ?? [], namespaces }, trustDomain),
+    firstExpiry: firstExpiryOf(certificates ?? []),
+    log,
+    unsigned: unsigned === undefined ? undefined : z.array(z.unknown()).parse(JSON.parse(unsigned)).length,
+  };
+};
+
+/** What a person reads, as lines. */
+export const describeInside = ({ components, firstExpiry, log, unsigned }: Inside): string[] => {
+  const rows = [
+    ["component", "version", "ready", "identity"],
+    ...components.map(({ namespace, name, version, ready, wanted, identity }) => [
+      `${namespace}/${name}`,
+      version ?? "not ours",
+      `${ready}/${wanted}`,
+      identity ?? "",
+    ]),
+  ];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return [
+    ...rows.map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    ),
+    `first certificate to end: ${firstExpiry ? `${firstExpiry.certificate}, ${firstExpiry.notAfter}` : "unknown"}`,
+    `log: ${log ? `${log.entries} entries, root ${log.rootHash}` : "no answer"}`,
+    `runs without a signature: ${unsigned ?? "no answer"}`,
+  ];
+};

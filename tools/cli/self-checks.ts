@@ -1,0 +1,242 @@
+import { TEAM_LABEL } from "../../components/lib/labels";
+import type { Check } from "./provenance";
+import { type ClusterObjects, selects } from "./self-cluster";
+
+/** What the factory promises about itself. */
+export interface Promises {
+  /** Images by digest that may run outside the namespaces of teams. */
+  images: readonly string[];
+  /** Images by digest that may run in the namespaces of teams. */
+  teamImages: readonly string[];
+  /** Admission rules that must be there. */
+  rules: readonly string[];
+  now: Date;
+}
+
+/** What each check is called, in the order in which they are shown. */
+const titles = {
+  images: ["SSF-SELF-001", "every container runs an image of the factory, by digest"],
+  bound: ["SSF-SELF-002", "every admission rule is there, bound with Deny, and fails closed"],
+  typed: ["SSF-SELF-003", "Kubernetes finds no fault in the expressions of any rule"],
+  scoped: ["SSF-SELF-004", "every rule holds in a namespace that exists"],
+  alive: ["SSF-SELF-005", "every rule refuses a bad request and admits a good one"],
+  closed: ["SSF-SELF-006", "every webhook fails closed"],
+  answering: ["SSF-SELF-007", "every webhook has an authority and a service that answers"],
+  tokens: ["SSF-SELF-008", "no long-lived token of a service account exists"],
+  mounts: ["SSF-SELF-009", "tokens are mounted automatically only where listed"],
+  lifetimes: ["SSF-SELF-010", "identities live an hour at most"],
+  identities: ["SSF-SELF-011", "only the named workloads have an identity"],
+  certificates: ["SSF-SELF-012", "every certificate is ready and not past its renewal"],
+  podSecurity: ["SSF-SELF-013", "every namespace has its level of Pod Security"],
+} as const;
+
+/** A check that failed when it has offenders. */
+export const selfCheck = (name: keyof typeof titles, offenders: readonly string[], found: string): Check => {
+  const [code, title] = titles[name];
+  return { code, title, held: offenders.length === 0, detail: offenders.length === 0 ? found : offenders.join("; ") };
+};
+
+/** Service accounts whose pods Kubernetes may give a token by itself, by namespace, and why. */
+const automounts: Readonly<Record<string, string>> = {
+  "kube-system": "Kubernetes' and the network's own pods",
+  "ssf-cert-manager": "upstream's controllers",
+  "ssf-storage": "makes volumes",
+  "ssf-triggers": "event listeners start runs",
+  "tekton-chains/tekton-chains-controller": "upstream's controller",
+  "tekton-pipelines": "upstream's controllers",
+  "tekton-pipelines-resolvers": "upstream's controller",
+};
+
+/** Namespaces whose pods are not held to `restricted`, and why. */
+const privileged: Readonly<Record<string, string>> = {
+  "ssf-falco": "sees the system calls of the node",
+  "ssf-node-trust": "writes the authority to the node",
+  "ssf-spire-agent": "asks the kubelet, and shares a socket with the node",
+  "ssf-storage": "makes directories on the node",
+};
+
+const ownWithoutLevel = "kube-system";
+
+const labelOfLevel = "pod-security.kubernetes.io/enforce";
+
+const place = ({ namespace, name }: { namespace: string; name: string }): string => `${namespace}/${name}`;
+
+const digestOf = (image: string): string | undefined => /@(sha256:[0-9a-f]{64})$/.exec(image)?.[1];
+
+const teamsOf = ({ namespaces }: ClusterObjects): Set<string> =>
+  new Set(namespaces.filter(({ metadata }) => TEAM_LABEL in metadata.labels).map(({ metadata }) => metadata.name));
+
+const checkImages = (objects: ClusterObjects, { images, teamImages }: Promises): Check => {
+  const teams = teamsOf(objects);
+  let count = 0;
+  const offenders = objects.pods.flatMap(({ metadata, spec, status }) => {
+    const allowed = teams.has(metadata.namespace) ? teamImages : images;
+    const ran = [...status.containerStatuses, ...status.initContainerStatuses, ...status.ephemeralContainerStatuses];
+    return [...spec.containers, ...spec.initContainers, ...spec.ephemeralContainers].flatMap(({ name, image }) => {
+      count += 1;
+      const who = `${place(metadata)}, container ${name}`;
+      const digest = digestOf(image);
+      if (digest === undefined) return [`${who}: ${image} is not by digest`];
+      if (!allowed.includes(image)) return [`${who}: ${image} is not of the factory`];
+      const id = ran.find((one) => one.name === name)?.imageID ?? "";
+      return id === "" || digestOf(id) === digest ? [] : [`${who}: asked for ${digest}, runs ${id}`];
+    });
+  });
+  return selfCheck("images", offenders, `${count} containers in ${objects.pods.length} pods`);
+};
+
+const isFactoryRule = ({ metadata }: ClusterObjects["policies"][number]): boolean =>
+  metadata.labels["app.kubernetes.io/part-of"] === "secure-software-factory";
+
+/** Names of the factory's admission rules that the cluster has. */
+export const ruleNames = ({ policies }: ClusterObjects): string[] =>
+  policies.filter(isFactoryRule).map(({ metadata }) => metadata.name);
+
+const checkPolicies = (objects: ClusterObjects, { rules }: Promises): Check[] => {
+  const ours = objects.policies.filter(isFactoryRule);
+  const denying = objects.bindings.filter(({ spec }) => spec.validationActions.includes("Deny"));
+  const present = new Set(ours.map(({ metadata }) => metadata.name));
+  const bound = ours.flatMap(({ metadata, spec }) => [
+    ...(spec.failurePolicy === "Fail" ? [] : [`${metadata.name}: failurePolicy ${spec.failurePolicy}`]),
+    ...(denying.some((binding) => binding.spec.policyName === metadata.name)
+      ? []
+      : [`${metadata.name}: no binding with Deny`]),
+  ]);
+  const absent = rules.filter((name) => !present.has(name)).map((name) => `${name}: not there`);
+  const typed = ours.flatMap(({ metadata, status }) => {
+    if (status.observedGeneration !== metadata.generation) return [`${metadata.name}: not looked at yet`];
+    const faults = status.typeChecking?.expressionWarnings ?? [];
+    return faults.length === 0 ? [] : [`${metadata.name}: ${faults.map(({ fieldRef }) => fieldRef).join(", ")}`];
+  });
+  const scoped = ours.flatMap(({ metadata }) =>
+    denying.some(
+      ({ spec }) =>
+        spec.policyName === metadata.name &&
+        objects.namespaces.some((namespace) =>
+          selects(spec.matchResources.namespaceSelector, namespace.metadata.labels),
+        ),
+    )
+      ? []
+      : [`${metadata.name}: selects no namespace`],
+  );
+  const found = `${ours.length} rules`;
+  return [
+    selfCheck("bound", [...absent, ...bound], found),
+    selfCheck("typed", typed, found),
+    selfCheck("scoped", scoped, found),
+  ];
+};
+
+const checkWebhooks = ({ webhooks, endpointSlices }: ClusterObjects): Check[] => {
+  const all = webhooks.flatMap(({ kind, metadata, webhooks: hooks }) =>
+    hooks.map((hook) => ({
+      ...hook,
+      who: `${kind.replace("WebhookConfiguration", "")} ${metadata.name}, ${hook.name}`,
+    })),
+  );
+  const open = all
+    .filter(({ failurePolicy }) => failurePolicy !== "Fail")
+    .map(({ who, failurePolicy }) => `${who}: failurePolicy ${failurePolicy}`);
+  const silent = all.flatMap(({ who, clientConfig: { caBundle, service } }) => {
+    if (service === undefined) return [`${who}: not a service of the cluster`];
+    const hasEndpoint = endpointSlices.some(
+      ({ metadata, endpoints }) =>
+        metadata.namespace === service.namespace &&
+        metadata.labels["kubernetes.io/service-name"] === service.name &&
+        (endpoints ?? []).some(({ conditions }) => conditions.ready),
+    );
+    return [
+      ...(caBundle === "" ? [`${who}: no caBundle`] : []),
+      ...(hasEndpoint ? [] : [`${who}: service ${place(service)} has no ready endpoint`]),
+    ];
+  });
+  const found = `${all.length} webhooks`;
+  return [selfCheck("closed", open, found), selfCheck("answering", silent, found)];
+};
+
+const checkTokens = ({ tokenSecrets, pods }: ClusterObjects): Check[] => {
+  const mounting = pods.filter(({ spec }) => spec.volumes.some(({ name }) => name.startsWith("kube-api-access-")));
+  const unlisted = mounting
+    .map(({ metadata, spec }) => ({ metadata, account: `${metadata.namespace}/${spec.serviceAccountName}` }))
+    .filter(({ metadata, account }) => !(metadata.namespace in automounts) && !(account in automounts))
+    .map(({ metadata, account }) => `${place(metadata)} as ${account}`);
+  return [
+    selfCheck("tokens", tokenSecrets, "no Secret of that type"),
+    selfCheck("mounts", unlisted, `${mounting.length} pods, all listed: ${Object.keys(automounts).join(", ")}`),
+  ];
+};
+
+/** Seconds of a duration in the form of Go, such as `1h0m0s`; undefined for another form. */
+const seconds = (duration: string): number | undefined => {
+  const parts = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(duration);
+  if (parts === null || duration === "") return undefined;
+  const [hours = 0, minutes = 0, rest = 0] = parts.slice(1).map((part: string | undefined) => Number(part ?? 0));
+  return hours * 3600 + minutes * 60 + rest;
+};
+
+const isWithin = (duration: string, limit: number): boolean => {
+  const length = seconds(duration);
+  return length !== undefined && length > 0 && length <= limit;
+};
+
+const checkIdentities = ({ identities, pods, namespaces }: ClusterObjects): Check[] => {
+  const long = identities.flatMap(({ metadata, spec }) => [
+    ...(isWithin(spec.ttl, 3600) ? [] : [`${metadata.name}: ttl ${spec.ttl}`]),
+    ...(isWithin(spec.jwtTtl, 3600) ? [] : [`${metadata.name}: jwtTtl ${spec.jwtTtl}`]),
+  ]);
+  const others = identities.flatMap(({ metadata, spec }) => {
+    const within = new Set(
+      namespaces.filter((one) => selects(spec.namespaceSelector, one.metadata.labels)).map((one) => one.metadata.name),
+    );
+    return pods
+      .filter((pod) => within.has(pod.metadata.namespace) && selects(spec.podSelector, pod.metadata.labels))
+      .filter((pod) => `${pod.metadata.namespace}-${pod.spec.serviceAccountName}` !== metadata.name)
+      .map((pod) => `${metadata.name} also selects ${place(pod.metadata)} as ${pod.spec.serviceAccountName}`);
+  });
+  const found = identities
+    .map(({ metadata, spec }) => `${metadata.name} (${spec.ttl}, tokens ${spec.jwtTtl})`)
+    .join(", ");
+  return [
+    selfCheck("lifetimes", identities.length === 0 ? ["no ClusterSPIFFEID"] : long, found),
+    selfCheck("identities", others, identities.map(({ metadata }) => metadata.name).join(", ")),
+  ];
+};
+
+const checkCertificates = ({ certificates }: ClusterObjects, { now }: Promises): Check => {
+  const late = certificates.flatMap(({ metadata, status: { conditions, renewalTime, notAfter } }) => {
+    if (!conditions.some(({ type, status }) => type === "Ready" && status === "True"))
+      return [`${place(metadata)}: not ready`];
+    const limit = renewalTime ?? notAfter;
+    return limit !== undefined && now < new Date(limit) ? [] : [`${place(metadata)}: to be renewed at ${limit ?? "?"}`];
+  });
+  return selfCheck("certificates", late, `${certificates.length} certificates`);
+};
+
+const checkPodSecurity = ({ namespaces, pods }: ClusterObjects): Check => {
+  const crowded = new Set(pods.map(({ metadata }) => metadata.namespace));
+  const offenders = namespaces.flatMap(({ metadata: { name, labels } }) => {
+    const level = labels[labelOfLevel] ?? "none";
+    if (name === ownWithoutLevel || (level === "none" && !crowded.has(name) && !/^(ssf|tekton)-/.test(name))) return [];
+    const expected = name in privileged ? "privileged" : "restricted";
+    return level === expected ? [] : [`${name}: ${level}, not ${expected}`];
+  });
+  const exceptions = Object.keys(privileged).filter((name) =>
+    namespaces.some(({ metadata }) => metadata.name === name),
+  );
+  return selfCheck(
+    "podSecurity",
+    offenders,
+    `restricted, but for ${[ownWithoutLevel, ...exceptions].join(", ")} and namespaces without pods`,
+  );
+};
+
+/** Everything that can be said of a cluster by looking at its objects. Pure: all that counts is in the arguments. */
+export const checkObjects = (objects: ClusterObjects, promises: Promises): Check[] => [
+  checkImages(objects, promises),
+  ...checkPolicies(objects, promises),
+  ...checkWebhooks(objects),
+  ...checkTokens(objects),
+  ...checkIdentities(objects),
+  checkCertificates(objects, promises),
+  checkPodSecurity(objects),
+];

@@ -1,0 +1,83 @@
+import { factoryRules } from "../../../policies/admission";
+import { readToolchain } from "../../../stacks/toolchain";
+import { goodRunOf } from "../attack-session";
+import { type Kubectl, openKubectl } from "../kubectl";
+import { exitCode, type ExitCode } from "../outcome";
+import { factoryStack, readOutputs, readTeam } from "../outputs";
+import { allHeld, type Check } from "../provenance";
+import { checkObjects, ruleNames } from "../self-checks";
+import { readCluster } from "../self-cluster";
+import { askRules, type NotAsked } from "../self-requests";
+import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
+
+/** What was found out about the factory itself. */
+export interface SelfReport {
+  checks: Check[];
+  /** Rules of which nothing was shown either way. */
+  notAsked: NotAsked[];
+}
+
+/** Images that Tekton adds to the pods of every stage. */
+const tektonHelpers = ["tekton-entrypoint", "tekton-nop", "tekton-workingdirinit", "tekton-sidecarlogresults", "shell"];
+
+const firstName = async (kubectl: Kubectl, resource: string, namespace: string): Promise<string | undefined> => {
+  const names = await kubectl.text(["get", resource, `--namespace=${namespace}`, "--output=name"]);
+  return /^\S+\/(\S+)$/m.exec(names)?.[1];
+};
+
+const look = async (workspace: Workspace): Promise<SelfReport> => {
+  const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
+  const team = await readTeam(workspace);
+  const kubectl = openKubectl(factory.kubeconfig);
+  const objects = await readCluster(kubectl);
+  const { images } = readToolchain();
+  const { runtimeClasses, stageImages } = factory;
+  const { namespace } = team;
+  const settings = { runtimeClasses, unjailedServiceAccounts: [], stack: { users: [], groups: [] } };
+  const expected = [...factoryRules(settings).map(({ name }) => name), `ssf-runs-${namespace}`];
+  const helpers = tektonHelpers.flatMap((name) => images[name]?.reference ?? []);
+  const checks = checkObjects(objects, {
+    images: Object.values(images).map(({ reference }) => reference),
+    teamImages: [...Object.values(stageImages), ...helpers],
+    rules: expected,
+    now: new Date(),
+  });
+  const pod = objects.pods.find(({ metadata }) => metadata.namespace === namespace);
+  const { check, notAsked } = await askRules(kubectl, ruleNames(objects), {
+    namespace,
+    elsewhere: "default",
+    runtimeClasses,
+    goodRun: goodRunOf(team),
+    task: await firstName(kubectl, "tasks.tekton.dev", namespace),
+    networkPolicy: await firstName(kubectl, "networkpolicies.networking.k8s.io", namespace),
+    run: await firstName(kubectl, "pipelineruns.tekton.dev", namespace),
+    pod: pod?.metadata.name,
+  });
+  const all = [...checks, check].sort((one, other) => (one.code < other.code ? -1 : 1));
+  return { checks: all, notAsked };
+};
+
+/** A rule that could not be asked, and that no other one covers, leaves the answer open; a failed check does not. */
+export const selfOutcome = ({ checks, notAsked }: SelfReport): ExitCode => {
+  if (!allHeld(checks)) return exitCode.didNotHold;
+  return notAsked.every(({ isCovered }) => isCovered) ? exitCode.held : exitCode.notChecked;
+};
+
+/** Checks what the factory promises about itself, and prints each check. */
+export const verifySelf = async (options: WorkspaceOptions & { json: boolean }): Promise<ExitCode> => {
+  const report = await look(openWorkspace(options));
+  const outcome = selfOutcome(report);
+  if (options.json) console.log(JSON.stringify({ held: outcome === exitCode.held, ...report }, undefined, 2));
+  else {
+    for (const { code, title, held, detail } of report.checks)
+      console.log(`${held ? "held  " : "FAILED"} ${code} ${title}: ${detail}`);
+    for (const { rule, why } of report.notAsked) console.log(`not asked: ${rule}: ${why}`);
+    const summary = {
+      [exitCode.held]: "verified",
+      [exitCode.didNotHold]: "not verified",
+      [exitCode.notChecked]: "open",
+    };
+    console.log(`${summary[outcome]}: the factory itself`);
+  }
+  return outcome;
+};
