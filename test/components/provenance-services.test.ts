@@ -113,7 +113,6 @@ describe("Fulcio", () => {
       "cert-manager.io/v1:Issuer fulcio-issuer",
       "core/v1:ConfigMap fulcio-config",
       "core/v1:Namespace fulcio-ns",
-      "core/v1:Secret fulcio-bundle",
       "core/v1:Service fulcio-service",
       "networking.k8s.io/v1:NetworkPolicy fulcio-policy",
     ]);
@@ -180,9 +179,9 @@ describe("Spire", () => {
   test("makes these objects and no others", () => {
     expect(rendering.childrenOf("spire")).toEqual(
       [
-        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterfederatedtrustdomains.spire.spiffe.io",
-        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterspiffeids.spire.spiffe.io",
-        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterstaticentries.spire.spiffe.io",
+        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterfederatedtrustdomains-spire-spiffe-io",
+        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterspiffeids-spire-spiffe-io",
+        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterstaticentries-spire-spiffe-io",
         "apps/v1:DaemonSet spire-agent-daemon-set",
         "apps/v1:Deployment spire-deployment",
         "cert-manager.io/v1:Certificate spire-certificate",

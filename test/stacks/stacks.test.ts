@@ -13,7 +13,7 @@ import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
 import { image, readToolchain, source } from "../../stacks/toolchain";
 import { images } from "../../tools/toolchain/images";
-import { inputAt, render, testImage, valueOf } from "../support/render";
+import { inputAt, render, testImage, valueOf, testCertificates } from "../support/render";
 
 jest.setTimeout(60_000);
 
@@ -53,6 +53,12 @@ const factoryOutputs = {
       caPem: "CA",
       publicKeyPem: "PUBLIC",
     },
+  },
+  trust: {
+    builderId: "https://b.example",
+    authority: { url: "https://fulcio.example", chainPem: testCertificates("FULCIO", "ROOT") },
+    log: { url: "https://rekor.example:3000", publicKeyPem: "PUBLIC" },
+    signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
   },
   definitions: { ...keys, formerPublicKeysPem: [] },
   forge: {
@@ -166,8 +172,12 @@ describe("stack of kind factory", () => {
       "secure-software-factory:index:CertManager",
       "secure-software-factory:index:Chains",
       "secure-software-factory:index:Forge",
+      "secure-software-factory:index:Fulcio",
       "secure-software-factory:index:NodeTrust",
       "secure-software-factory:index:Registry",
+      "secure-software-factory:index:Rekor",
+      "secure-software-factory:index:SigningHealer",
+      "secure-software-factory:index:Spire",
       "secure-software-factory:index:Storage",
       "secure-software-factory:index:Tekton",
       "secure-software-factory:index:Triggers",
@@ -178,7 +188,17 @@ describe("stack of kind factory", () => {
     });
     const all = pulumi.output(outputs);
     expect(parseOutputs("factory", "dev", await valueOf(pulumi.unsecret(all)))).toMatchObject({
-      registry: { host: "registry.ssf-registry.svc.cluster.local:5000", caPem: "CA" },
+      registry: {
+        host: "registry.ssf-registry.svc.cluster.local:5000",
+        caPem: testCertificates("INTERMEDIATE", "ROOT"),
+      },
+      provenance: {
+        signer: {
+          identity: "spiffe://factory.internal/ns/tekton-chains/sa/tekton-chains-controller",
+          issuer: "https://spire-server.ssf-spire.svc.cluster.local:8443",
+        },
+        log: { host: "rekor.ssf-rekor.svc.cluster.local", port: 8443 },
+      },
       forge: { username: "developer" },
       networkPolicies: "cilium",
     });
