@@ -57,12 +57,16 @@ const AUTHORITY = "factory-ca";
 const WORKLOAD_API = "/spiffe-workload-api";
 
 /** The workload that signs provenance. */
-export const CHAINS_WORKLOAD = { namespace: NAMESPACE, serviceAccount: CONTROLLER };
+export const CHAINS_WORKLOAD = {
+  namespace: NAMESPACE,
+  serviceAccount: CONTROLLER,
+  labels: { "app.kubernetes.io/name": "controller" },
+};
 
 /** Chains' pod, for the network policies of what it asks. */
 export const chainsPeer: k8s.types.input.networking.v1.NetworkPolicyPeer = {
   namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": NAMESPACE } },
-  podSelector: { matchLabels: { "app.kubernetes.io/name": "controller" } },
+  podSelector: { matchLabels: CHAINS_WORKLOAD.labels },
 };
 
 /**

@@ -45,6 +45,8 @@ export interface SpireImages {
 export interface SpireWorkload {
   namespace: string;
   serviceAccount: string;
+  /** Labels of these pods. They keep other pods of the namespace out, and have no part in the identity. */
+  labels: Record<string, string>;
 }
 
 const NAMESPACE = "ssf-spire";
@@ -78,8 +80,10 @@ export const spireServerPeer: k8s.types.input.networking.v1.NetworkPolicyPeer = 
 export const SPIRE_ISSUER_PORT = OIDC_PORT;
 
 /** The identity of a workload; nothing that a pod says of itself has a part in it. */
-export const spiffeId = (trustDomain: string, { namespace, serviceAccount }: SpireWorkload): string =>
-  `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
+export const spiffeId = (
+  trustDomain: string,
+  { namespace, serviceAccount }: Pick<SpireWorkload, "namespace" | "serviceAccount">,
+): string => `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 
 /**
  * SPIRE: gives workloads identities that live an hour at most, after asking the kubelet what they are.
@@ -112,7 +116,7 @@ export class Spire extends pulumi.ComponentResource {
     const server = makeSpireServer(name, args, this, [...crds, bundle]);
     const agent = makeAgents(name, args, agents, [server.deployment]);
     const identities = args.workloads.map(
-      ({ namespace, serviceAccount }) =>
+      ({ namespace, serviceAccount, labels }) =>
         new k8s.apiextensions.CustomResource(
           `${name}-identity-${namespace}-${serviceAccount}`,
           {
@@ -125,6 +129,7 @@ export class Spire extends pulumi.ComponentResource {
                 serviceAccount: "{{ .PodSpec.ServiceAccountName }}",
               }),
               namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+              podSelector: { matchLabels: labels },
               ttl: "1h0m0s",
               jwtTtl: "5m0s",
             },

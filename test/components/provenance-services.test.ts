@@ -168,7 +168,7 @@ describe("Spire", () => {
     trustDomain: "factory.example",
     clusterName: "factory",
     issuer: "ssf-ca",
-    workloads: [{ namespace: "signing", serviceAccount: "signer" }],
+    workloads: [{ namespace: "signing", serviceAccount: "signer", labels: { app: "signer" } }],
     verifiers: [peer],
   };
   let rendering: Rendering;
@@ -216,6 +216,7 @@ describe("Spire", () => {
     expect(spec).toEqual({
       spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}",
       namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "signing" } },
+      podSelector: { matchLabels: { app: "signer" } },
       ttl: "1h0m0s",
       jwtTtl: "5m0s",
     });

@@ -194,6 +194,39 @@ describe("the factory under attack", () => {
   );
 });
 
+describe("what the factory promises of itself", () => {
+  test(
+    "holds",
+    async () => {
+      const asked = await factory("verify", "self", "--json");
+      const { checks } = JSON.parse(asked.stdout) as { checks: { code: string; held: boolean }[] };
+      expect(checks.filter(({ held }) => !held)).toEqual([]);
+      expect(checks.length).toBeGreaterThan(10);
+      expect(asked.code).toBe(0);
+    },
+    5 * minutes,
+  );
+
+  test(
+    "is seen to be broken",
+    async () => {
+      const binding = "validatingadmissionpolicybinding/ssf-pod-form";
+      const before = await kubectl.text(["get", binding, "--output=json"]);
+      await kubectl.text(["patch", binding, "--type=merge", `--patch={"spec":{"validationActions":["Audit"]}}`]);
+      try {
+        const asked = await factory("verify", "self", "--json");
+        const { checks } = JSON.parse(asked.stdout) as { checks: { code: string; held: boolean }[] };
+        expect(checks.filter(({ held }) => !held).map(({ code }) => code)).toContain("SSF-SELF-002");
+        expect(asked.code).toBe(1);
+      } finally {
+        const { spec } = JSON.parse(before) as { spec: object };
+        await kubectl.text(["patch", binding, "--type=merge", `--patch=${JSON.stringify({ spec })}`]);
+      }
+    },
+    5 * minutes,
+  );
+});
+
 describe("the jail", () => {
   test(
     "keeps a step from the network that its unjailed twin reaches",
