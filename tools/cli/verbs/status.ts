@@ -57,6 +57,7 @@ export const status = async (options: WorkspaceOptions & { json: boolean }): Pro
     }
     console.log(`cluster: ${cluster}`);
     if (found) for (const line of describeInside(found)) console.log(line);
+    else if (cluster === "ready") console.log("components: no answer");
     if (!held) console.log("Next: ./factory up");
   }
   return held ? exitCode.held : exitCode.didNotHold;
