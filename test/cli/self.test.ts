@@ -259,7 +259,7 @@ test("a rule holds when it, and no other, refuses the bad request, and none refu
 });
 
 test("a rule that nothing can be asked about is never held", async () => {
-  const { check, notAsked } = await askRules(kubectl(good), ["ssf-unknown"], world);
+  const { check, notAsked } = await askRules(kubectl(good), ["ssf-unknown"], [world]);
   expect(check).toMatchObject({ code: "SSF-SELF-005", held: false });
   expect(notAsked).toMatchObject([{ rule: "ssf-unknown", isCovered: false }]);
 });

@@ -303,13 +303,13 @@ export const judge = ({ rule, behind }: Question, bad: Answer, good: Answer): Fi
   return { rule };
 };
 
-/** Asks about every rule. Nothing is stored. */
+/** Asks about every rule, in the first world that knows how. Nothing is stored. */
 export const askRules = async (
   kubectl: Kubectl,
   rules: readonly string[],
-  world: RequestWorld,
+  worlds: readonly RequestWorld[],
 ): Promise<{ check: Check; notAsked: NotAsked[] }> => {
-  const known = questions(world);
+  const known = worlds.flatMap(questions);
   const findings: Finding[] = [];
   for (const rule of rules) {
     const question = known.find((one) => one.rule === rule);

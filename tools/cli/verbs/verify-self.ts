@@ -3,11 +3,11 @@ import { readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
 import { type Kubectl, openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
-import { factoryStack, readOutputs, readTeam } from "../outputs";
+import { factoryStack, readOutputs } from "../outputs";
 import { allHeld, type Check } from "../provenance";
 import { checkObjects, ruleNames } from "../self-checks";
 import { readCluster } from "../self-cluster";
-import { askRules, type NotAsked } from "../self-requests";
+import { askRules, type NotAsked, type RequestWorld } from "../self-requests";
 import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** What was found out about the factory itself. */
@@ -27,14 +27,15 @@ const firstName = async (kubectl: Kubectl, resource: string, namespace: string):
 
 const look = async (workspace: Workspace): Promise<SelfReport> => {
   const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
-  const team = await readTeam(workspace);
+  const names = workspace.stacks.filter(({ role }) => role === "team").map(({ name }) => name);
+  const teams = await Promise.all(names.map((name) => readOutputs(workspace, "team", name)));
   const kubectl = openKubectl(factory.kubeconfig);
   const objects = await readCluster(kubectl);
   const { images } = readToolchain();
   const { runtimeClasses, stageImages } = factory;
-  const { namespace } = team;
   const settings = { runtimeClasses, unjailedServiceAccounts: [], stack: { users: [], groups: [] } };
-  const expected = [...factoryRules(settings).map(({ name }) => name), `ssf-runs-${namespace}`];
+  const teamRules = teams.map(({ namespace }) => `ssf-runs-${namespace}`);
+  const expected = [...factoryRules(settings).map(({ name }) => name), ...teamRules];
   const helpers = tektonHelpers.flatMap((name) => images[name]?.reference ?? []);
   const checks = checkObjects(objects, {
     images: Object.values(images).map(({ reference }) => reference),
@@ -42,17 +43,20 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
     rules: expected,
     now: new Date(),
   });
-  const pod = objects.pods.find(({ metadata }) => metadata.namespace === namespace);
-  const { check, notAsked } = await askRules(kubectl, ruleNames(objects), {
-    namespace,
-    elsewhere: "default",
-    runtimeClasses,
-    goodRun: goodRunOf(team),
-    task: await firstName(kubectl, "tasks.tekton.dev", namespace),
-    networkPolicy: await firstName(kubectl, "networkpolicies.networking.k8s.io", namespace),
-    run: await firstName(kubectl, "pipelineruns.tekton.dev", namespace),
-    pod: pod?.metadata.name,
+  const worlds = teams.map(async (team): Promise<RequestWorld> => {
+    const { namespace } = team;
+    return {
+      namespace,
+      elsewhere: "default",
+      runtimeClasses,
+      goodRun: goodRunOf(team),
+      task: await firstName(kubectl, "tasks.tekton.dev", namespace),
+      networkPolicy: await firstName(kubectl, "networkpolicies.networking.k8s.io", namespace),
+      run: await firstName(kubectl, "pipelineruns.tekton.dev", namespace),
+      pod: objects.pods.find(({ metadata }) => metadata.namespace === namespace)?.metadata.name,
+    };
   });
+  const { check, notAsked } = await askRules(kubectl, ruleNames(objects), await Promise.all(worlds));
   const all = [...checks, check].sort((one, other) => (one.code < other.code ? -1 : 1));
   return { checks: all, notAsked };
 };
