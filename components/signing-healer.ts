@@ -21,6 +21,9 @@ export interface SigningHealerArgs {
 const NAME = "signing-healer";
 const PORT = 8080;
 
+/** The account that it runs as. */
+export const signingHealerWorkload = (namespace: string) => ({ namespace, serviceAccount: NAME });
+
 /** The healer's pod, for the network policies of what it asks. */
 export const signingHealerPeer = (namespace: string): k8s.types.input.networking.v1.NetworkPolicyPeer => ({
   namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },

@@ -1,7 +1,9 @@
 import { Admission } from "../../components/admission";
 import { bindingSpec, policySpec } from "../../components/lib/admission-policy";
+import { CHAINS_WORKLOAD } from "../../components/chains";
+import { signingHealerWorkload } from "../../components/signing-healer";
 import { TRIGGERS_NAMESPACE } from "../../components/triggers";
-import { type AdmissionRule, triggerOf } from "../../policies/admission";
+import { type AdmissionRule, triggerOf, users } from "../../policies/admission";
 import { inputAt, render, type Rendering } from "../support/render";
 
 const args = { unjailedServiceAccounts: ["publish"], stackUsers: ["builder"], stackGroups: ["builders"] };
@@ -82,6 +84,7 @@ describe("Admission", () => {
       "account-tokens",
       "child-runs",
       "definitions",
+      "healed-runs",
       "network-jail",
       "network-policies",
       "pod-access",
@@ -119,4 +122,9 @@ describe("Admission", () => {
 
 test("a team's trigger is known by the account that components/triggers gives it", () => {
   expect(triggerOf("a")).toBe(`system:serviceaccount:${TRIGGERS_NAMESPACE}:a`);
+});
+
+test("the healer of signatures is known by the account that components/signing-healer gives it", () => {
+  const { namespace, serviceAccount } = signingHealerWorkload(CHAINS_WORKLOAD.namespace);
+  expect(users.healer).toBe(`system:serviceaccount:${namespace}:${serviceAccount}`);
 });

@@ -54,16 +54,26 @@ export const metadataCases = (run: string, running: string): Case[] => [
     bad: patch(`${runs}/${run}`, marked({ "chains.tekton.dev/signed": null }), as.operator),
     good: patch(`${runs}/${run}`, marked({ "chains.tekton.dev/signed": null }), as.stack),
   },
-  ...[
-    ["the mark that a run is signed, by the healer", marked({ "chains.tekton.dev/signed": "failed" })],
-    ["a parameter of a run, by the healer", { spec: { params: [{ name: "repository", value: "x" }] } }],
-    ["a label of a run, by the healer", labelled({ "tekton.dev/x": "y" })],
-    ["an annotation of a run, by the healer", marked({ colour: "green" })],
-    ["a finalizer of a run, by the healer", { metadata: { finalizers: ["x.example/y"] } }],
-  ].map(([attempt, change]): Case => ({
-    attempt: attempt as string,
-    code: "0(20|21|22|34|7.)",
-    bad: patch(`${runs}/${run}`, change as object, as.healer),
+  ...(
+    [
+      [
+        "the mark that a run is signed, by the healer",
+        "(021|022|079)",
+        marked({ "chains.tekton.dev/signed": "failed" }),
+      ],
+      [
+        "a parameter of a run, by the healer",
+        "(022|07[0-9])",
+        { spec: { params: [{ name: "repository", value: "x" }] } },
+      ],
+      ["a label of a run, by the healer", "(020|022|078)", labelled({ "tekton.dev/x": "y" })],
+      ["an annotation of a run, by the healer", "(022|079)", marked({ colour: "green" })],
+      ["a finalizer of a run, by the healer", "022", { metadata: { finalizers: ["x.example/y"] } }],
+    ] as const
+  ).map(([attempt, code, change]): Case => ({
+    attempt,
+    code,
+    bad: patch(`${runs}/${run}`, change, as.healer),
     good: patch(`${runs}/${run}`, marked({ "chains.tekton.dev/signed": null }), as.healer),
   })),
   {
