@@ -212,7 +212,7 @@ const factorySchema = z
       .optional()
       .meta(
         facts(
-          "Directory with the public files of the trust repository, as ./factory trust writes them; without it the state's own.",
+          "Directory with the public files of the trust repository, as ./factory trust writes them; without it the factory serves none.",
           "It must be the path of a directory that this machine can read.",
           "/srv/factory/trust",
         ),
