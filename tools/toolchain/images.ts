@@ -188,7 +188,6 @@ export const images: Record<string, ImageSpec> = {
   },
   fulcio: programImage("fulcio", "fulcio", "/usr/bin/fulcio"),
   "tls-proxy": { rootfs: "tls-proxy", files: {}, config: { User: user } },
-  gatekeeper: programImage("gatekeeper", "gatekeeper", "/manager"),
   shell: { rootfs: "shell", files: {}, config: { User: user } },
   "stage-git": { rootfs: "git", files: {}, config: { User: user } },
   "stage-go": {

@@ -229,7 +229,7 @@ export const modules: Record<string, ModuleSpec> = {
   },
   rekor: {
     upstream: "github.com/sigstore/rekor",
-    programs: { "rekor-server": "cmd/rekor-server", "rekor-cli": "cmd/rekor-cli" },
+    programs: { "rekor-server": "cmd/rekor-server" },
     stamps: { "sigs.k8s.io/release-utils/version.gitVersion": "${version}" },
   },
   fulcio: {
@@ -239,9 +239,8 @@ export const modules: Record<string, ModuleSpec> = {
   },
   gatekeeper: {
     upstream: "github.com/open-policy-agent/gatekeeper/v3",
-    programs: { gatekeeper: ".", gator: "cmd/gator" },
-    stamps: { "github.com/open-policy-agent/gatekeeper/v3/pkg/version.Version": "${version}" },
-    share: ["deploy"],
+    programs: { gator: "cmd/gator" },
+    extra: true,
   },
   crane: { upstream: "github.com/google/go-containerregistry", programs: { crane: "cmd/crane" } },
   syft: {

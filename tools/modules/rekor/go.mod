@@ -204,5 +204,3 @@ require (
 )
 
 tool github.com/sigstore/rekor/cmd/rekor-server
-
-tool github.com/sigstore/rekor/cmd/rekor-cli
