@@ -8,7 +8,7 @@ import { DownloadHTTPError } from "tuf-js/dist/error";
 
 import { FactoryError } from "../components/lib/errors";
 import { parseTargets, TARGETS, type Trust } from "./content";
-import { sha256 } from "./digest";
+import { sha256 } from "../components/lib/digest";
 import { isRepositoryFile } from "./repository";
 
 /** Reads a file of the repository by its name; undefined when the repository says that it has none. */

@@ -4,7 +4,7 @@ import { type CertificateAuthority, HashAlgorithm, PublicKeyDetails, TrustedRoot
 import { z } from "zod";
 
 import { FactoryError } from "../components/lib/errors";
-import { sha256 } from "./digest";
+import { sha256 } from "../components/lib/digest";
 
 const text = z.string().min(1);
 

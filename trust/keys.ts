@@ -4,7 +4,7 @@ import { canonicalize } from "@tufjs/canonical-json";
 import { Key, Signature } from "@tufjs/models";
 
 import { FactoryError } from "../components/lib/errors";
-import { sha256 } from "./digest";
+import { sha256 } from "../components/lib/digest";
 
 /** A key that can sign metadata, while it is in memory. */
 export interface SigningKey {

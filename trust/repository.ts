@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { Key, Metadata, MetadataKind, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp } from "@tufjs/models";
 
 import { FactoryError } from "../components/lib/errors";
-import { sha256 } from "./digest";
+import { sha256 } from "../components/lib/digest";
 import type { SigningKey } from "./keys";
 
 /** The top-level roles of TUF 1.0, in the order in which they vouch for each other. */

@@ -1,12 +1,9 @@
-import { createHash } from "node:crypto";
-
 import * as pulumi from "@pulumi/pulumi";
+
+import { sha256 } from "./digest";
 
 /** Annotation of a pod template that changes when the pod's configuration does, so that the pods are replaced. */
 const CONFIG_HASH = "secure-software-factory.dev/config-hash";
-
-/** The SHA-256 digest of `content`, in hex. */
-export const sha256 = (content: string): string => createHash("sha256").update(content).digest("hex");
 
 /**
  * {@link CONFIG_HASH} over all `contents`.

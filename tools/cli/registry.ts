@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
+import { sha256 } from "../../components/lib/digest";
 import { FactoryError } from "../../components/lib/errors";
 import { sbomMediaType } from "../../pipelines";
 import { openService, type ServiceAccess } from "./service";
@@ -58,7 +58,7 @@ const unreadable = (path: string, given: string) =>
     fix: "Look at ./factory status; ./factory up mends what is missing.",
   });
 
-const sha256 = (content: Buffer): string => `sha256:${createHash("sha256").update(content).digest("hex")}`;
+const digestOf = (content: Buffer): string => `sha256:${sha256(content)}`;
 
 /** A client that connects to a local port, and checks the certificate for the registry's real name. */
 export const openRegistry = ({ username, password, ...service }: RegistryAccess): Registry => {
@@ -69,14 +69,14 @@ export const openRegistry = ({ username, password, ...service }: RegistryAccess)
       const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, manifestTypes);
       if (status === 404) return undefined;
       if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status}`);
-      if (tagOrDigest.startsWith("sha256:") && sha256(body) !== tagOrDigest)
+      if (tagOrDigest.startsWith("sha256:") && digestOf(body) !== tagOrDigest)
         throw unreadable(`${host}/${path}`, `a manifest whose digest is not ${tagOrDigest}`);
       return body;
     },
     blob: async (path, digest) => {
       const { status, body } = await get(`/v2/${path}/blobs/${digest}`, "*/*");
       if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status} for blob ${digest}`);
-      if (sha256(body) !== digest) throw unreadable(`${host}/${path}`, `a blob whose digest is not ${digest}`);
+      if (digestOf(body) !== digest) throw unreadable(`${host}/${path}`, `a blob whose digest is not ${digest}`);
       return body;
     },
   };
