@@ -1,5 +1,8 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
+import { CHAINS_WORKLOAD } from "../../components/chains";
+import { sha256 } from "../../components/lib/digest";
+import { restrictedContainer, restrictedPod } from "../../components/lib/pods";
+import { WORKLOAD_API_DRIVER } from "../../components/spire";
 import type { PipelineModel } from "../../pipelines";
 import { readToolchain } from "../../stacks/toolchain";
 import { openRegistry, readAttestations } from "../../tools/cli/registry";
@@ -20,7 +23,7 @@ const services = [
 const batches = [17, 17, 16];
 
 /** What a run with that number says it has made: nothing that was ever pushed, for only the statement about it counts. */
-const digestOf = (number: string): string => createHash("sha256").update(number).digest("hex");
+const digestOf = (number: string): string => `sha256:${sha256(number)}`;
 
 const model = (repository: string): PipelineModel => ({
   name: "sign",
@@ -100,6 +103,61 @@ export const describeSignatures = (context: () => ProbeContext): void => {
     }
   };
 
+  /** Waits for an event about a pod whose message matches. */
+  const eventOf = async (namespace: string, name: string, message: RegExp) => {
+    const selector = `--field-selector=involvedObject.name=${name}`;
+    for (let tries = 60; ; tries--) {
+      const events = await context().kubectl.text(["get", "events", `--namespace=${namespace}`, selector]);
+      if (message.test(events)) return events;
+      if (tries === 0) throw new Error(`no such event of ${namespace}/${name}: ${events}`);
+      await pause();
+    }
+  };
+
+  describe("identities", () => {
+    test(
+      "are not for a pod with Chains' labels in Chains' namespace, as long as it is not Chains' account",
+      async () => {
+        const { kubectl } = context();
+        const { namespace, labels } = CHAINS_WORKLOAD;
+        const pod = {
+          apiVersion: "v1",
+          kind: "Pod",
+          metadata: { name: "impostor", namespace, labels },
+          spec: {
+            automountServiceAccountToken: false,
+            securityContext: restrictedPod,
+            containers: [
+              {
+                name: "main",
+                image: readToolchain().images.shell?.reference,
+                command: ["sleep", "600"],
+                securityContext: restrictedContainer,
+                volumeMounts: [{ name: "workload-api", mountPath: "/workload-api", readOnly: true }],
+              },
+            ],
+            volumes: [{ name: "workload-api", csi: { driver: WORKLOAD_API_DRIVER, readOnly: true } }],
+          },
+        };
+        await kubectl.text(["create", "--filename=-"], JSON.stringify(pod));
+        try {
+          await eventOf(namespace, "impostor", /FailedMount[^]*PermissionDenied/);
+        } finally {
+          await kubectl.text(["delete", "pod", "impostor", `--namespace=${namespace}`, "--grace-period=0", "--force"]);
+        }
+        await kubectl.text(["rollout", "restart", "deployment/tekton-chains-controller", `--namespace=${namespace}`]);
+        await kubectl.text([
+          "rollout",
+          "status",
+          "deployment/tekton-chains-controller",
+          `--namespace=${namespace}`,
+          "--timeout=120s",
+        ]);
+      },
+      5 * minutes,
+    );
+  });
+
   describe("signatures", () => {
     test(
       "of fifty runs are all made, although Fulcio, the log and the registry were away when the runs ended",
@@ -123,7 +181,7 @@ export const describeSignatures = (context: () => ProbeContext): void => {
           const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
           const [host = "", ...path] = repository.split("/");
           const faults = numbers.flat().map(async (number) => {
-            const digest = `sha256:${digestOf(number)}`;
+            const digest = digestOf(number);
             const attestations = await readAttestations(client, { host, path: path.join("/"), digest });
             const found = attestations.map((attestation) => {
               const statement = parseAttestation(attestation);

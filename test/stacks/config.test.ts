@@ -97,6 +97,12 @@ describe("a stack's settings", () => {
       { ...factory, certManagerEngine: "component" },
     ],
     [
+      "a trust domain with a path",
+      { ...factory, trustDomain: "factory.test/team" },
+      "SSF-CONFIG-004 config trustDomain",
+      { ...factory, trustDomain: "factory.test" },
+    ],
+    [
       "an image of Falco by tag",
       { ...factory, falcoImage: "images.test/falco:0.42.1" },
       "SSF-CONFIG-004 config falcoImage",
