@@ -7,7 +7,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { authorityChain } from "./lib/certificates";
 import { imageParts } from "./lib/images";
 import { podSecurity, standardLabels } from "./lib/labels";
-import { createObjects, dropDescriptions, Manifests } from "./lib/manifests";
+import { createObjects, dropDescriptions, Manifests, WAIT_FOR_AUTHORITY } from "./lib/manifests";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 
@@ -174,9 +174,6 @@ const CONTROLLERS = [
   "certificaterequests-issuer-selfsigned",
 ];
 
-/** Deployment ready is not yet webhook answering: the API server must also have been given the webhook's certificate. */
-const WAIT_FOR_CA = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
-
 /** Values of upstream's chart: our images, one replica each, restricted pods, only the controllers that we use. */
 export const chartValues = (images: CertManagerImages): Record<string, unknown> => {
   const pod = (role: keyof CertManagerImages, memory: string) => ({
@@ -197,8 +194,8 @@ export const chartValues = (images: CertManagerImages): Record<string, unknown> 
     startupapicheck: { enabled: false },
     webhook: {
       ...pod("webhook", "128Mi"),
-      validatingWebhookConfigurationAnnotations: WAIT_FOR_CA,
-      mutatingWebhookConfigurationAnnotations: WAIT_FOR_CA,
+      validatingWebhookConfigurationAnnotations: WAIT_FOR_AUTHORITY,
+      mutatingWebhookConfigurationAnnotations: WAIT_FOR_AUTHORITY,
     },
     cainjector: pod("cainjector", "256Mi"),
   };

@@ -6,6 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { configHash } from "./lib/hash";
 import { podSecurity, standardLabels } from "./lib/labels";
 import { containerOf, createObjects, type KubernetesObject, Manifests, overrideData, setData } from "./lib/manifests";
+import { podPeer } from "./lib/network-policies";
 import { resources, restrictedContainer } from "./lib/pods";
 import { dockerConfig } from "./lib/registry-config";
 import { timeouts } from "./lib/timeouts";
@@ -64,10 +65,7 @@ export const CHAINS_WORKLOAD = {
 };
 
 /** Chains' pod, for the network policies of what it asks. */
-export const chainsPeer: k8s.types.input.networking.v1.NetworkPolicyPeer = {
-  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": NAMESPACE } },
-  podSelector: { matchLabels: CHAINS_WORKLOAD.labels },
-};
+export const chainsPeer = podPeer(NAMESPACE, CHAINS_WORKLOAD.labels);
 
 /**
  * Tekton Chains: after every run it signs SLSA 1.0 provenance of the whole run and stores it beside the image.

@@ -7,7 +7,7 @@ import { configHash } from "./lib/hash";
 import { imageParts } from "./lib/images";
 import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
-import { resources } from "./lib/pods";
+import { resources, rootContainer } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 import { teamNamespace } from "./team";
 
@@ -108,12 +108,8 @@ export class Falco extends pulumi.ComponentResource {
                     periodSeconds: 20,
                   },
                   securityContext: {
-                    runAsUser: 0,
-                    runAsGroup: 0,
-                    allowPrivilegeEscalation: false,
-                    readOnlyRootFilesystem: true,
+                    ...rootContainer,
                     capabilities: { drop: ["ALL"], add: CAPABILITIES },
-                    seccompProfile: { type: "RuntimeDefault" },
                     // The usual profile keeps a container from the files of processes that are not its own.
                     appArmorProfile: { type: "Unconfined" },
                   },

@@ -3,6 +3,7 @@ import * as random from "@pulumi/random";
 
 import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
+import { podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
 import { makeServer } from "./lib/server";
@@ -96,10 +97,7 @@ export const forgeClients = [
     namespaceSelector: { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] },
     podSelector: { matchLabels: { [STAGE_LABEL]: "ingest-source" } },
   },
-  {
-    namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": TRIGGERS_NAMESPACE } },
-    podSelector: { matchLabels: selectorLabels(TRIGGER_PARTS.schedule) },
-  },
+  podPeer(TRIGGERS_NAMESPACE, selectorLabels(TRIGGER_PARTS.schedule)),
 ];
 
 /** TLS only, every path goes to the gateway, and whatever writes asks for the password first. */

@@ -6,7 +6,9 @@ import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
+import { podPeer } from "./lib/network-policies";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
+import { tlsService } from "./lib/services";
 import { timeouts } from "./lib/timeouts";
 import { proxySettings, TLS_PROXY_PORT, tlsProxy } from "./lib/tls-proxy";
 
@@ -33,7 +35,7 @@ export interface FulcioImages {
 /** Tokens that Fulcio takes: JWT-SVIDs of one trust domain. */
 export interface FulcioTokens {
   /** Address of their issuer, where the keys that they are verified with are published. */
-  issuer: pulumi.Input<string>;
+  issuer: string;
   /** Where the issuer runs. */
   peer: k8s.types.input.networking.v1.NetworkPolicyPeer;
   port: number;
@@ -54,10 +56,7 @@ const HOST = `${NAME}.${NAMESPACE}.svc.cluster.local`;
 export const FULCIO_URL = `https://${HOST}:${TLS_PROXY_PORT}`;
 
 /** Fulcio's pod, for the network policies of what it asks. */
-export const fulcioPeer: k8s.types.input.networking.v1.NetworkPolicyPeer = {
-  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": NAMESPACE } },
-  podSelector: { matchLabels: selectorLabels(NAME) },
-};
+export const fulcioPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
 /**
  * Fulcio: exchanges the token of a workload for a certificate of ten minutes that names the workload.
@@ -114,7 +113,7 @@ export class Fulcio extends pulumi.ComponentResource {
     );
     const settings = {
       "lighttpd.conf": proxySettings(FULCIO_PORT),
-      "fulcio.json": pulumi.output(args.tokens.issuer).apply((url) => fulcioSettings(url, args.tokens.trustDomain)),
+      "fulcio.json": fulcioSettings(args.tokens.issuer, args.tokens.trustDomain),
       "ca.crt": args.caPem,
     };
     const config = new k8s.core.v1.ConfigMap(
@@ -197,17 +196,10 @@ export class Fulcio extends pulumi.ComponentResource {
         customTimeouts: timeouts.workload,
       },
     );
-    const service = new k8s.core.v1.Service(
-      `${name}-service`,
-      {
-        metadata: { ...metadata(NAME), annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          selector: selectorLabels(NAME),
-          ports: [{ name: "https", port: TLS_PROXY_PORT, targetPort: TLS_PROXY_PORT, protocol: "TCP" }],
-        },
-      },
-      { ...inNamespace, dependsOn: [namespace, deployment] },
-    );
+    const service = tlsService(`${name}-service`, metadata(NAME), TLS_PROXY_PORT, {
+      ...inNamespace,
+      dependsOn: [namespace, deployment],
+    });
 
     this.url = service.id.apply(() => FULCIO_URL);
     this.caPem = authorityChain(

@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
-import { resources } from "./lib/pods";
+import { resources, rootContainer } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 
 /** Arguments of {@link NodeTrust}. */
@@ -75,14 +75,7 @@ export class NodeTrust extends pulumi.ComponentResource {
                     exec: { command: ["/bin/sh", "-c", 'test -f "$DIRECTORY/hosts.toml"'] },
                     periodSeconds: 2,
                   },
-                  securityContext: {
-                    runAsUser: 0,
-                    runAsGroup: 0,
-                    allowPrivilegeEscalation: false,
-                    readOnlyRootFilesystem: true,
-                    capabilities: { drop: ["ALL"] },
-                    seccompProfile: { type: "RuntimeDefault" },
-                  },
+                  securityContext: rootContainer,
                   resources: resources({ cpu: "5m", memory: "8Mi" }, { cpu: "100m", memory: "32Mi" }),
                   volumeMounts: [
                     { name: "certs", mountPath: "/certs.d" },

@@ -5,7 +5,7 @@ import { stringify } from "yaml";
 import { STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
-import { ciliumPolicy, fromNodes, NetworkPolicies } from "./lib/network-policies";
+import { ciliumPolicy, fromNodes, NetworkPolicies, podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
 import { makeServer } from "./lib/server";
@@ -141,7 +141,7 @@ export const registryClients = [
     namespaceSelector: { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] },
     podSelector: { matchLabels: { [STAGE_LABEL]: "publish" } },
   },
-  { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "tekton-chains" } } },
+  podPeer("tekton-chains"),
 ];
 
 /** distribution's own settings file. */

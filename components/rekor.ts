@@ -7,8 +7,10 @@ import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
+import { tlsService } from "./lib/services";
 import { timeouts } from "./lib/timeouts";
 import { proxySettings, TLS_PROXY_PORT, tlsProxy } from "./lib/tls-proxy";
+import { claimVolume } from "./lib/volumes";
 
 /** Arguments of {@link Rekor}. */
 export interface RekorArgs {
@@ -18,8 +20,6 @@ export interface RekorArgs {
   issuer: pulumi.Input<string>;
   /** 32 random bytes in base64, from which the log's signing key is made; secret. */
   seed: pulumi.Input<string>;
-  /** Size of the volume. @default 2Gi */
-  size?: string;
   /** Class of the volume. @default the cluster's default class */
   storageClass?: pulumi.Input<string>;
   /** Who may open a connection. */
@@ -85,16 +85,10 @@ export class Rekor extends pulumi.ComponentResource {
       { ...metadata("rekor-tls"), issuer: args.issuer, dnsNames: [REKOR_HOST, "localhost"] },
       inNamespace,
     );
-    const claim = new k8s.core.v1.PersistentVolumeClaim(
+    const claim = claimVolume(
       `${name}-volume`,
-      {
-        metadata: { ...metadata("rekor-data"), annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          storageClassName: args.storageClass,
-          resources: { requests: { storage: args.size ?? "2Gi" } },
-        },
-      },
+      metadata("rekor-data"),
+      { size: "2Gi", storageClass: args.storageClass },
       inNamespace,
     );
     const policy = new k8s.networking.v1.NetworkPolicy(
@@ -154,17 +148,10 @@ export class Rekor extends pulumi.ComponentResource {
       },
       { ...inNamespace, dependsOn: [namespace, config, certificate, policy], customTimeouts: timeouts.workload },
     );
-    const service = new k8s.core.v1.Service(
-      `${name}-service`,
-      {
-        metadata: { ...metadata(NAME), annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          selector: selectorLabels(NAME),
-          ports: [{ name: "https", port: TLS_PROXY_PORT, targetPort: TLS_PROXY_PORT, protocol: "TCP" }],
-        },
-      },
-      { ...inNamespace, dependsOn: [namespace, deployment] },
-    );
+    const service = tlsService(`${name}-service`, metadata(NAME), TLS_PROXY_PORT, {
+      ...inNamespace,
+      dependsOn: [namespace, deployment],
+    });
 
     this.url = service.id.apply(() => REKOR_URL);
     this.namespace = pulumi.output(NAMESPACE);

@@ -1,8 +1,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
+import { clusterAccount } from "./lib/accounts";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
+import { podPeer } from "./lib/network-policies";
 import { apiAccess, resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 
@@ -18,17 +20,14 @@ export interface SigningHealerArgs {
   requires: pulumi.Input<string>[];
 }
 
-const NAME = "signing-healer";
-const PORT = 8080;
+/** Name of its deployment, its account and its service. */
+export const SIGNING_HEALER = "signing-healer";
 
-/** The account that it runs as. */
-export const signingHealerWorkload = (namespace: string) => ({ namespace, serviceAccount: NAME });
+/** Port of its service. */
+export const SIGNING_HEALER_PORT = 8080;
 
 /** The healer's pod, for the network policies of what it asks. */
-export const signingHealerPeer = (namespace: string): k8s.types.input.networking.v1.NetworkPolicyPeer => ({
-  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
-  podSelector: { matchLabels: selectorLabels(NAME) },
-});
+export const signingHealerPeer = (namespace: string) => podPeer(namespace, selectorLabels(SIGNING_HEALER));
 
 /**
  * Gives runs back to Chains that it gave up on, as soon as everything that signing needs answers again.
@@ -42,41 +41,27 @@ export class SigningHealer extends pulumi.ComponentResource {
   constructor(name: string, args: SigningHealerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:SigningHealer", name, args, opts);
     const child = { parent: this, customTimeouts: timeouts.plain };
-    const labels = standardLabels(NAME);
-    const metadata = { name: NAME, namespace: args.namespace, labels };
+    const labels = standardLabels(SIGNING_HEALER);
+    const metadata = { name: SIGNING_HEALER, namespace: args.namespace, labels };
 
-    const account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
-      { metadata, automountServiceAccountToken: false },
-      child,
-    );
-    const role = new k8s.rbac.v1.ClusterRole(
-      `${name}-role`,
+    const { account, binding } = clusterAccount(
+      name,
       {
-        metadata: { name: NAME, labels },
+        ...metadata,
         rules: [{ apiGroups: ["tekton.dev"], resources: ["pipelineruns"], verbs: ["get", "list", "watch", "patch"] }],
       },
-      child,
-    );
-    const binding = new k8s.rbac.v1.ClusterRoleBinding(
-      `${name}-role-binding`,
-      {
-        metadata: { name: NAME, labels },
-        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: role.metadata.name },
-        subjects: [{ kind: "ServiceAccount", name: NAME, namespace: args.namespace }],
-      },
-      child,
+      { child, inNamespace: child },
     );
     const authority = new k8s.core.v1.ConfigMap(
       `${name}-authority`,
-      { metadata: { ...metadata, name: `${NAME}-authority` }, data: { "ca.crt": args.caPem } },
+      { metadata: { ...metadata, name: `${SIGNING_HEALER}-authority` }, data: { "ca.crt": args.caPem } },
       child,
     );
     const policy = new k8s.networking.v1.NetworkPolicy(
       `${name}-policy`,
       {
-        metadata: { ...metadata, name: `${NAME}-clients` },
-        spec: { podSelector: { matchLabels: selectorLabels(NAME) }, policyTypes: ["Ingress"] },
+        metadata: { ...metadata, name: `${SIGNING_HEALER}-clients` },
+        spec: { podSelector: { matchLabels: selectorLabels(SIGNING_HEALER) }, policyTypes: ["Ingress"] },
       },
       child,
     );
@@ -87,7 +72,7 @@ export class SigningHealer extends pulumi.ComponentResource {
         spec: {
           replicas: 1,
           strategy: { type: "Recreate" },
-          selector: { matchLabels: selectorLabels(NAME) },
+          selector: { matchLabels: selectorLabels(SIGNING_HEALER) },
           template: {
             metadata: { labels, annotations: configHash(args.caPem) },
             spec: {
@@ -97,15 +82,15 @@ export class SigningHealer extends pulumi.ComponentResource {
               securityContext: restrictedPod,
               containers: [
                 {
-                  name: NAME,
+                  name: SIGNING_HEALER,
                   image: args.image,
                   args: pulumi
                     .all(args.requires)
                     .apply((urls) => ["--ca=/etc/factory-ca/ca.crt", ...urls.map((url) => `--requires=${url}`)]),
-                  ports: [{ name: "http", containerPort: PORT }],
-                  readinessProbe: { httpGet: { path: "/healthz", port: PORT }, periodSeconds: 2 },
+                  ports: [{ name: "http", containerPort: SIGNING_HEALER_PORT }],
+                  readinessProbe: { httpGet: { path: "/healthz", port: SIGNING_HEALER_PORT }, periodSeconds: 2 },
                   livenessProbe: {
-                    httpGet: { path: "/healthz", port: PORT },
+                    httpGet: { path: "/healthz", port: SIGNING_HEALER_PORT },
                     initialDelaySeconds: 10,
                     periodSeconds: 20,
                   },
@@ -126,8 +111,8 @@ export class SigningHealer extends pulumi.ComponentResource {
       {
         metadata: { ...metadata, annotations: { "pulumi.com/skipAwait": "true" } },
         spec: {
-          selector: selectorLabels(NAME),
-          ports: [{ name: "http", port: PORT, targetPort: PORT, protocol: "TCP" }],
+          selector: selectorLabels(SIGNING_HEALER),
+          ports: [{ name: "http", port: SIGNING_HEALER_PORT, targetPort: SIGNING_HEALER_PORT, protocol: "TCP" }],
         },
       },
       { ...child, dependsOn: [deployment] },

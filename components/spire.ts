@@ -3,13 +3,16 @@ import { join } from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
+import { clusterAccount } from "./lib/accounts";
 import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
-import { createObjects, dropDescriptions, Manifests } from "./lib/manifests";
+import { createObjects, dropDescriptions, Manifests, WAIT_FOR_AUTHORITY } from "./lib/manifests";
 import { openNamespace } from "./lib/namespace";
-import { apiAccess, resources, restrictedContainer, restrictedPod } from "./lib/pods";
+import { podPeer } from "./lib/network-policies";
+import { apiAccess, resources, restrictedContainer, restrictedPod, rootContainer } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
+import { claimVolume } from "./lib/volumes";
 
 /** Arguments of {@link Spire}. */
 export interface SpireArgs {
@@ -71,10 +74,7 @@ export const WORKLOAD_API_SOCKET = "api.sock";
 export const SPIRE_ISSUER = `https://${OIDC_HOST}:${OIDC_PORT}`;
 
 /** The server's pod, for the network policies of what verifies tokens. */
-export const spireServerPeer: k8s.types.input.networking.v1.NetworkPolicyPeer = {
-  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": NAMESPACE } },
-  podSelector: { matchLabels: selectorLabels(SERVER) },
-};
+export const spireServerPeer = podPeer(NAMESPACE, selectorLabels(SERVER));
 
 /** Port on which {@link spireServerPeer} serves what tokens are verified with. */
 export const SPIRE_ISSUER_PORT = OIDC_PORT;
@@ -301,25 +301,10 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
     level: "restricted",
   });
 
-  const account = new k8s.core.v1.ServiceAccount(
-    `${name}-account`,
-    { metadata: metadata(SERVER), automountServiceAccountToken: false },
-    inNamespace,
-  );
-  const subjects = [{ kind: "ServiceAccount", name: SERVER, namespace: NAMESPACE }];
-  const role = new k8s.rbac.v1.ClusterRole(
-    `${name}-role`,
-    { metadata: { name: SERVER, labels }, rules: serverRules },
-    child,
-  );
-  const binding = new k8s.rbac.v1.ClusterRoleBinding(
-    `${name}-role-binding`,
-    {
-      metadata: { name: SERVER, labels },
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: role.metadata.name },
-      subjects,
-    },
-    child,
+  const { account, binding } = clusterAccount(
+    name,
+    { ...metadata(SERVER), rules: serverRules },
+    { child, inNamespace },
   );
   const bundleRole = new k8s.rbac.v1.Role(
     `${name}-bundle-role`,
@@ -334,7 +319,7 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
     {
       metadata: { name: BUNDLE, namespace: AGENT_NAMESPACE, labels },
       roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: bundleRole.metadata.name },
-      subjects,
+      subjects: [{ kind: "ServiceAccount", name: SERVER, namespace: NAMESPACE }],
     },
     child,
   );
@@ -349,16 +334,10 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
     { ...metadata("spire-tls"), issuer: args.issuer, dnsNames: [OIDC_HOST] },
     inNamespace,
   );
-  const claim = new k8s.core.v1.PersistentVolumeClaim(
+  const claim = claimVolume(
     `${name}-volume`,
-    {
-      metadata: { ...metadata("spire-data"), annotations: { "pulumi.com/skipAwait": "true" } },
-      spec: {
-        accessModes: ["ReadWriteOnce"],
-        storageClassName: args.storageClass,
-        resources: { requests: { storage: "256Mi" } },
-      },
-    },
+    metadata("spire-data"),
+    { size: "256Mi", storageClass: args.storageClass },
     inNamespace,
   );
   const policy = new k8s.networking.v1.NetworkPolicy(
@@ -370,12 +349,7 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
         policyTypes: ["Ingress"],
         ingress: [
           {
-            from: [
-              {
-                namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": AGENT_NAMESPACE } },
-                podSelector: { matchLabels: selectorLabels(AGENT) },
-              },
-            ],
+            from: [podPeer(AGENT_NAMESPACE, selectorLabels(AGENT))],
             ports: [{ port: SERVER_PORT, protocol: "TCP" }],
           },
           { from: args.verifiers, ports: [{ port: OIDC_PORT, protocol: "TCP" }] },
@@ -495,7 +469,7 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
       metadata: {
         name: CONTROLLER_MANAGER,
         labels,
-        annotations: { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" },
+        annotations: WAIT_FOR_AUTHORITY,
       },
       webhooks: ["clusterspiffeid", "clusterfederatedtrustdomain"].map((kind) => ({
         name: `v${kind}.kb.io`,
@@ -515,7 +489,7 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
         sideEffects: "None",
       })),
     },
-    { ...child, dependsOn: [service, role], customTimeouts: timeouts.workload },
+    { ...child, dependsOn: [service, binding], customTimeouts: timeouts.workload },
   );
   return { deployment, service, webhook };
 };
@@ -531,27 +505,10 @@ const makeAgents = (
 ): k8s.apps.v1.DaemonSet => {
   const labels = standardLabels(AGENT);
   const metadata = (object: string) => ({ name: object, namespace: AGENT_NAMESPACE, labels });
-  const account = new k8s.core.v1.ServiceAccount(
-    `${name}-agent-account`,
-    { metadata: metadata(AGENT), automountServiceAccountToken: false },
-    inNamespace,
-  );
-  const role = new k8s.rbac.v1.ClusterRole(
-    `${name}-agent-role`,
-    {
-      metadata: { name: AGENT, labels },
-      rules: [{ apiGroups: [""], resources: ["nodes/pods"], verbs: ["get"] }],
-    },
-    child,
-  );
-  const binding = new k8s.rbac.v1.ClusterRoleBinding(
-    `${name}-agent-role-binding`,
-    {
-      metadata: { name: AGENT, labels },
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: role.metadata.name },
-      subjects: [{ kind: "ServiceAccount", name: AGENT, namespace: AGENT_NAMESPACE }],
-    },
-    child,
+  const { account, binding } = clusterAccount(
+    `${name}-agent`,
+    { ...metadata(AGENT), rules: [{ apiGroups: [""], resources: ["nodes/pods"], verbs: ["get"] }] },
+    { child, inNamespace },
   );
   const settings = agentConfiguration(args);
   const config = new k8s.core.v1.ConfigMap(
@@ -604,14 +561,7 @@ const makeAgents = (
                 ],
                 readinessProbe: ready(HEALTH[AGENT]),
                 livenessProbe: alive(HEALTH[AGENT]),
-                securityContext: {
-                  runAsUser: 0,
-                  runAsGroup: 0,
-                  allowPrivilegeEscalation: false,
-                  readOnlyRootFilesystem: true,
-                  capabilities: { drop: ["ALL"] },
-                  seccompProfile: { type: "RuntimeDefault" },
-                },
+                securityContext: rootContainer,
                 resources: resources({ cpu: "10m", memory: "32Mi" }, { cpu: "500m", memory: "256Mi" }),
                 volumeMounts: [
                   { name: "config", mountPath: CONFIG, readOnly: true },

@@ -5,6 +5,7 @@ import * as random from "@pulumi/random";
 import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { podPeer } from "./lib/network-policies";
 import { requireDnsLabel } from "./lib/names";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
@@ -289,7 +290,7 @@ const listenerRights = (name: string, team: string, opts: pulumi.CustomResourceO
 const forgeOf = (repository: string) => {
   const { hostname, port } = new URL(repository);
   const to = hostname.endsWith(".ssf-forge.svc.cluster.local")
-    ? { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ssf-forge" } } }
+    ? podPeer("ssf-forge")
     : { ipBlock: { cidr: "0.0.0.0/0", except: OWN_CLUSTER_CIDRS } };
   return { to: [to], ports: [{ port: port === "" ? 443 : Number(port), protocol: "TCP" }] };
 };

@@ -1,6 +1,6 @@
 import { distinctHosts, type Host } from "./hosts";
 import { STAGE_LABEL } from "./labels";
-import type { CiliumPolicySpec } from "./network-policies";
+import { type CiliumPolicySpec, podPeer } from "./network-policies";
 
 /** What a team's stages may reach outside the cluster. */
 export interface EgressHosts {
@@ -51,7 +51,7 @@ export const kubernetesEgress = (network: string, hosts: EgressHosts, clusterCid
   const reach = reachOf(network, hosts);
   const rules = [
     ...reach.services.map(({ namespace, port }) => ({
-      to: [{ namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } } }],
+      to: [podPeer(namespace)],
       ports: [{ port, protocol: "TCP" }],
     })),
     ...(reach.hosts.length === 0
@@ -68,12 +68,7 @@ export const kubernetesEgress = (network: string, hosts: EgressHosts, clusterCid
 
 /** The cluster's name server, as a rule of egress. */
 export const nameServer = {
-  to: [
-    {
-      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "kube-system" } },
-      podSelector: { matchLabels: { "k8s-app": "kube-dns" } },
-    },
-  ],
+  to: [podPeer("kube-system", { "k8s-app": "kube-dns" })],
   ports: [
     { port: 53, protocol: "UDP" },
     { port: 53, protocol: "TCP" },

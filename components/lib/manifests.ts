@@ -389,7 +389,10 @@ const readDocuments = (file: string): KubernetesObject[] =>
     .map((document) => document.toJS() as KubernetesObject | null)
     .filter((object): object is KubernetesObject => object !== null);
 
+/** Annotation of a webhook that is ready once it has been given its authority, which its deployment's readiness does not say. */
+export const WAIT_FOR_AUTHORITY = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
+
 /** A webhook of Knative writes its certificate and rules here itself, so that we set neither; with the first it is ready. */
 export const waitForAuthority = (webhook: KubernetesObject): void => {
-  webhook.metadata.annotations = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };
+  webhook.metadata.annotations = { ...WAIT_FOR_AUTHORITY };
 };

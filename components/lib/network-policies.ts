@@ -9,6 +9,15 @@ export enum NetworkPolicies {
   Kubernetes = "kubernetes",
 }
 
+/** Pods of one namespace, as a peer of a NetworkPolicy. @param labels those of the pods; all pods without them */
+export const podPeer = (
+  namespace: string,
+  labels?: Record<string, string>,
+): k8s.types.input.networking.v1.NetworkPolicyPeer => ({
+  namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+  ...(labels === undefined ? {} : { podSelector: { matchLabels: labels } }),
+});
+
 /** What a {@link ciliumPolicy} says; the fields of `spec` that the factory uses. */
 export interface CiliumPolicySpec {
   /** One sentence. */

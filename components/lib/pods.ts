@@ -19,6 +19,16 @@ export const restrictedContainer = {
   seccompProfile: { type: "RuntimeDefault" },
 };
 
+/** Container-level security of a service that needs files of its node's root, and no other right of root's. */
+export const rootContainer = {
+  runAsUser: 0,
+  runAsGroup: 0,
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ["ALL"] },
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
 /**
  * What a container needs to talk to the API server as its pod's service account, for pods that mount no token by
  * themselves: a token of an hour, and the cluster's authority.

@@ -7,7 +7,9 @@ import { selectorLabels } from "./labels";
 import type { openNamespace } from "./namespace";
 import { dnsLabel } from "./names";
 import { restrictedContainer, restrictedPod } from "./pods";
+import { tlsService } from "./services";
 import { timeouts } from "./timeouts";
+import { claimVolume, type VolumeRequest } from "./volumes";
 
 /** Arguments of {@link makeServer}. */
 export interface ServerArgs {
@@ -34,7 +36,7 @@ export interface ServerArgs {
    */
   users?: { htpasswd: pulumi.Input<string>; path: string; secrets?: Record<string, pulumi.Input<string>> };
   /** Its volume, and where it is mounted. @default none: it keeps nothing */
-  volume?: { size: string; storageClass?: pulumi.Input<string>; path: string };
+  volume?: VolumeRequest & { path: string };
   /** Directories of its settings and its certificate. */
   paths: Record<"settings" | "tls", string>;
   /** What starts in its pod, and how its health is asked for. */
@@ -90,21 +92,7 @@ export const makeServer = (
     },
     inNamespace,
   );
-  const claim =
-    volume &&
-    new k8s.core.v1.PersistentVolumeClaim(
-      `${resource}-volume`,
-      {
-        // It binds only when the pod below is scheduled, so waiting for it first would never end.
-        metadata: { ...metadata("data"), annotations: { "pulumi.com/skipAwait": "true" } },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          storageClassName: volume.storageClass,
-          resources: { requests: { storage: volume.size } },
-        },
-      },
-      inNamespace,
-    );
+  const claim = volume && claimVolume(`${resource}-volume`, metadata("data"), volume, inNamespace);
   const policy = new k8s.networking.v1.NetworkPolicy(
     `${resource}-policy`,
     {
@@ -186,17 +174,11 @@ export const makeServer = (
       customTimeouts: timeouts.workload,
     },
   );
-  return new k8s.core.v1.Service(
+  return tlsService(
     `${resource}-service`,
-    {
-      metadata: { name, namespace: args.namespace, labels, annotations: { "pulumi.com/skipAwait": "true" } },
-      spec: {
-        type: "ClusterIP",
-        ...(args.clusterIp === undefined ? {} : { clusterIP: args.clusterIp }),
-        selector: selectorLabels(name),
-        ports: [{ name: "https", port, targetPort: port, protocol: "TCP" }],
-      },
-    },
+    { name, namespace: args.namespace, labels },
+    port,
     { ...inNamespace, dependsOn: [namespace, deployment] },
+    args.clusterIp,
   );
 };

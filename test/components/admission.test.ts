@@ -1,7 +1,7 @@
 import { Admission } from "../../components/admission";
 import { bindingSpec, policySpec } from "../../components/lib/admission-policy";
 import { CHAINS_WORKLOAD } from "../../components/chains";
-import { signingHealerWorkload } from "../../components/signing-healer";
+import { SIGNING_HEALER } from "../../components/signing-healer";
 import { TRIGGERS_NAMESPACE } from "../../components/triggers";
 import { type AdmissionRule, triggerOf, users } from "../../policies/admission";
 import { inputAt, render, type Rendering } from "../support/render";
@@ -125,6 +125,5 @@ test("a team's trigger is known by the account that components/triggers gives it
 });
 
 test("the healer of signatures is known by the account that components/signing-healer gives it", () => {
-  const { namespace, serviceAccount } = signingHealerWorkload(CHAINS_WORKLOAD.namespace);
-  expect(users.healer).toBe(`system:serviceaccount:${namespace}:${serviceAccount}`);
+  expect(users.healer).toBe(`system:serviceaccount:${CHAINS_WORKLOAD.namespace}:${SIGNING_HEALER}`);
 });

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { CHAINS_WORKLOAD } from "../../components/chains";
+import { SIGNING_HEALER, SIGNING_HEALER_PORT } from "../../components/signing-healer";
 import type { StackOutputs } from "../../stacks/outputs";
 import type { Toolchain } from "../../stacks/toolchain";
 import { openCheckpoint } from "./checkpoint";
@@ -106,7 +108,7 @@ const logState = async (kubectl: Kubectl, { log }: StackOutputs["factory"]["prov
   }
 };
 
-const unsignedPath = "/api/v1/namespaces/tekton-chains/services/http:signing-healer:8080/proxy/unsigned";
+const unsignedPath = `/api/v1/namespaces/${CHAINS_WORKLOAD.namespace}/services/http:${SIGNING_HEALER}:${SIGNING_HEALER_PORT}/proxy/unsigned`;
 
 /** Asks the cluster how the factory stands. */
 export const lookInside = async (

@@ -237,11 +237,6 @@ export const modules: Record<string, ModuleSpec> = {
     programs: { fulcio: "." },
     stamps: { "sigs.k8s.io/release-utils/version.gitVersion": "${version}" },
   },
-  gatekeeper: {
-    upstream: "github.com/open-policy-agent/gatekeeper/v3",
-    programs: { gator: "cmd/gator" },
-    extra: true,
-  },
   crane: { upstream: "github.com/google/go-containerregistry", programs: { crane: "cmd/crane" } },
   syft: {
     upstream: "github.com/anchore/syft",
@@ -249,6 +244,11 @@ export const modules: Record<string, ModuleSpec> = {
     stamps: { "main.version": "${version}" },
   },
   cosign: { upstream: "github.com/sigstore/cosign/v3", programs: { cosign: "cmd/cosign" }, extra: true },
+  gatekeeper: {
+    upstream: "github.com/open-policy-agent/gatekeeper/v3",
+    programs: { gator: "cmd/gator" },
+    extra: true,
+  },
   "kube-bench": {
     upstream: "github.com/aquasecurity/kube-bench",
     programs: { "kube-bench": "." },
