@@ -20,17 +20,25 @@ const lines = (text: string): string[] =>
     .filter((line) => line !== "")
     .sort();
 
-/** Programs whose environment names that state directory. */
-const processesOf = (state: string): string[] =>
-  readdirSync("/proc")
+/**
+ * Command lines of the programs whose environment names that state directory. Podman's name server is one for every
+ * network of the machine and keeps the environment of whoever needed it first, so it counts only when it serves nobody.
+ */
+const processesOf = (state: string): string[] => {
+  const served = lines(container("ps", "--all", "--quiet")).length > 0;
+  return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
-    .filter((pid) => {
+    .flatMap((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`SSF_STATE=${state}\0`);
+        const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
+        if (!environment.includes(`SSF_STATE=${state}\0`)) return [];
+        return [readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim()];
       } catch {
-        return false;
+        return [];
       }
-    });
+    })
+    .filter((commandLine) => !(served && /^\S*\/aardvark-dns /.test(commandLine)));
+};
 
 /** Everything on this machine that a factory could leave behind. */
 export const hostInventory = (state: string, cluster: string) => ({
