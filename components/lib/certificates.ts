@@ -13,6 +13,8 @@ export interface CertificateRequest {
   issuer: pulumi.Input<string>;
   dnsNames: string[];
   ipAddresses?: string[];
+  /** Whether its holder also shows it to servers that it calls. @default false */
+  isClient?: boolean;
 }
 
 /**
@@ -40,7 +42,7 @@ export const issueCertificate = (
         duration: "43800h0m0s",
         renewBefore: "720h0m0s",
         privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Always" },
-        usages: ["digital signature", "server auth"],
+        usages: ["digital signature", "server auth", ...(request.isClient === true ? ["client auth"] : [])],
         dnsNames: request.dnsNames,
         ...(request.ipAddresses === undefined ? {} : { ipAddresses: request.ipAddresses }),
         issuerRef: { group: "cert-manager.io", kind: "ClusterIssuer", name: request.issuer },

@@ -41,6 +41,7 @@ export interface Volume {
 export interface Container {
   name: string;
   image: string;
+  imagePullPolicy?: string;
   command?: string[];
   args?: string[];
   env?: EnvironmentVariable[];
@@ -94,6 +95,30 @@ export interface CrdObject extends KubernetesObject {
   spec: { versions: CrdVersion[] };
 }
 
+/** Requests that a webhook is asked about. */
+export interface WebhookRule {
+  apiGroups: string[];
+  apiVersions: string[];
+  operations: string[];
+  resources: string[];
+  scope?: string;
+}
+
+/** One webhook of a configuration. */
+export interface Webhook {
+  name: string;
+  failurePolicy?: string;
+  timeoutSeconds?: number;
+  namespaceSelector?: { matchExpressions?: { key: string; operator: string; values?: string[] }[] };
+  rules?: WebhookRule[];
+}
+
+/** A ValidatingWebhookConfiguration. Where the webhook writes it itself, upstream leaves most of it out. */
+export interface ValidatingWebhookObject extends KubernetesObject {
+  kind: "ValidatingWebhookConfiguration";
+  webhooks: Webhook[];
+}
+
 /** The object types that a patch may ask for, by kind. */
 export interface PatchableKinds {
   ClusterRole: RoleObject;
@@ -104,7 +129,7 @@ export interface PatchableKinds {
   Namespace: KubernetesObject;
   Role: RoleObject;
   Secret: KubernetesObject;
-  ValidatingWebhookConfiguration: KubernetesObject;
+  ValidatingWebhookConfiguration: ValidatingWebhookObject;
 }
 
 /** A change of one object; it edits the object that it is given. */
