@@ -1,0 +1,82 @@
+import type { Cel } from "../rule";
+
+/** A condition of a {@link CelTemplate}, and what a person is told whose request breaks it. */
+export interface GateValidation {
+  /** Condition under which the request is admitted. */
+  admits: Cel;
+  /** One line: code, place, what was found, rule, fix; as an expression of type string. */
+  message: Cel;
+}
+
+/** A rule of the gate, as Gatekeeper takes it; it becomes a ValidatingAdmissionPolicy as well. */
+export interface CelTemplate {
+  /** Kind of its constraints. */
+  kind: string;
+  /** What it protects, as one sentence. */
+  protects: string;
+  variables: readonly { name: string; expression: Cel }[];
+  validations: readonly GateValidation[];
+}
+
+/** A ConstraintTemplate or a constraint, as an object of the cluster. */
+export interface GateObject {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; annotations?: Record<string, string> };
+  spec: object;
+}
+
+const target = "admission.k8s.gatekeeper.sh";
+
+const templateObject = (kind: string, protects: string, engine: object): GateObject => ({
+  apiVersion: "templates.gatekeeper.sh/v1",
+  kind: "ConstraintTemplate",
+  metadata: { name: kind.toLowerCase(), annotations: { description: protects } },
+  spec: { crd: { spec: { names: { kind } } }, targets: [{ target, ...engine }] },
+});
+
+/** A template whose conditions are in CEL. What it cannot evaluate is refused. */
+export const celTemplate = ({ kind, protects, variables, validations }: CelTemplate): GateObject =>
+  templateObject(kind, protects, {
+    code: [
+      {
+        engine: "K8sNativeValidation",
+        source: {
+          generateVAP: true,
+          failurePolicy: "Fail",
+          variables: variables.map(({ name, expression }) => ({ name, expression })),
+          validations: validations.map(({ admits, message }) => ({ expression: admits, messageExpression: message })),
+        },
+      },
+    ],
+  });
+
+/** A template in Rego, for what CEL cannot ask: a provider of external data. */
+export const regoTemplate = (kind: string, protects: string, rego: string): GateObject =>
+  templateObject(kind, protects, { code: [{ engine: "Rego", source: { version: "v1", rego } }] });
+
+/** Kinds that workloads are made of. */
+const workloads = [
+  { apiGroups: [""], kinds: ["Pod", "ReplicationController"] },
+  { apiGroups: ["apps"], kinds: ["Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"] },
+  { apiGroups: ["batch"], kinds: ["Job", "CronJob"] },
+];
+
+/** Which namespaces a constraint holds in: all but the named ones, or those with a label. */
+export type GateScope = { exceptNamespaces: readonly string[] } | { label: string };
+
+/** A template, put into force over workloads. */
+export const workloadConstraint = (kind: string, name: string, scope: GateScope): GateObject => ({
+  apiVersion: "constraints.gatekeeper.sh/v1beta1",
+  kind,
+  metadata: { name },
+  spec: {
+    enforcementAction: "deny",
+    match: {
+      kinds: workloads,
+      ...("label" in scope
+        ? { namespaceSelector: { matchExpressions: [{ key: scope.label, operator: "Exists" }] } }
+        : { excludedNamespaces: [...scope.exceptNamespaces] }),
+    },
+  },
+});
