@@ -1,7 +1,7 @@
+import { checkStatements } from "../../tools/cli/image-checks";
 import type { LogFindings } from "../../tools/cli/log";
 import { allHeld } from "../../tools/cli/provenance";
 import type { SignedStatement } from "../../tools/cli/signature";
-import { checkStatements } from "../../tools/cli/verbs/verify";
 import { expectations, signStatement, statement } from "./support/provenance";
 
 const good = () => signStatement(JSON.stringify(statement()));

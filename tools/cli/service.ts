@@ -1,18 +1,23 @@
 import { Agent, request } from "node:https";
 import type { FactoryError } from "../../components/lib/errors";
 
-/** How to reach a service of the cluster from this machine. */
+/** How to reach a service of the cluster. */
 export interface ServiceAccess {
   /** Host and port by which the cluster knows it; its certificate must be for that host. */
   host: string;
-  /** Port of this machine that leads there. */
-  localPort: number;
+  /** Port of this machine that leads there. @default none: the host itself is reached, from within the cluster */
+  localPort?: number;
   /** Authority that its certificate must come from. */
   caPem: string;
   /** User and password, joined by a colon. @default none */
   auth?: string;
   /** How long it may be silent. @default 30000 */
   timeoutMilliseconds?: number;
+  /**
+   * How many connections there may be at once.
+   * @default 1, because a forwarded port may drop a connection that opens while another one closes
+   */
+  connections?: number;
 }
 
 /** What a service answered. */
@@ -27,22 +32,21 @@ export type Get = (path: string, accept: string) => Promise<Answer>;
 const sizeLimit = 32 << 20;
 
 /**
- * Connects to a local port, and checks the certificate for the service's real name.
+ * Connects to the service, and checks the certificate for its real name, wherever the connection leads.
  *
  * @param unreadable the error for an address from which no answer came, for that reason
  */
 export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Get => {
-  const { host, localPort, caPem, auth, timeoutMilliseconds = 30_000 } = access;
-  const [servername = ""] = host.split(":");
-  // One connection for all requests: a forwarded port may drop a connection that opens while another one closes.
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername, ca: caPem });
+  const { host, localPort, caPem, auth, timeoutMilliseconds = 30_000, connections = 1 } = access;
+  const [servername = "", ownPort = "443"] = host.split(":");
+  const agent = new Agent({ keepAlive: true, maxSockets: connections, servername, ca: caPem });
   return (path, accept) =>
     new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(unreadable(`https://${host}${path}`, error.message));
       const outgoing = request(
         {
-          host: "127.0.0.1",
-          port: localPort,
+          host: localPort === undefined ? servername : "127.0.0.1",
+          port: localPort ?? Number(ownPort),
           agent,
           path,
           auth,

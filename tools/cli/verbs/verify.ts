@@ -5,17 +5,10 @@ import { openKubectl } from "../kubectl";
 import { askLog, type LogFindings, openLog } from "../log";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs } from "../outputs";
-import {
-  allHeld,
-  bestOf,
-  type Check,
-  checkLog,
-  checkProvenance,
-  type Expectations,
-  unsignedImage,
-} from "../provenance";
-import { fetchAttestations, fetchSboms, type ImageReference, openRegistry, parseImage } from "../registry";
-import { type LogEntry, logIdOf, parseAttestation, type SignedStatement } from "../signature";
+import { checkImage } from "../image-checks";
+import { allHeld, type Check } from "../provenance";
+import { type ImageReference, openRegistry, parseImage } from "../registry";
+import { type LogEntry, logIdOf } from "../signature";
 import { checkpointFile, openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** Options of {@link verify}. */
@@ -42,31 +35,6 @@ const owner = async (workspace: Workspace, { host, path, digest }: ImageReferenc
   });
 };
 
-/**
- * Checks the signed statements beside an image, and asks the log about those of which all else holds; the others are not
- * worth the question. A log that did not only grow ends it: no other statement makes up for that.
- *
- * @param ask asks the log about an entry
- */
-export const checkStatements = async (
-  statements: readonly SignedStatement[],
-  expected: Expectations,
-  ask: (entry: LogEntry) => Promise<LogFindings>,
-): Promise<Check[]> => {
-  if (statements.length === 0) return [unsignedImage()];
-  const results: Check[][] = [];
-  for (const statement of statements) {
-    const checks = checkProvenance(statement, expected);
-    if (allHeld(checks) && statement.entry !== undefined) {
-      const findings = await ask(statement.entry);
-      checks.push(...checkLog(findings));
-      if (allHeld(checks) || findings.growth.fault !== undefined) return checks;
-    }
-    results.push(checks);
-  }
-  return bestOf(results);
-};
-
 /** Looks at everything that the provenance of an image says. */
 export const verifyImage = async (workspace: Workspace, text: string, options: VerifyOptions): Promise<Check[]> => {
   const image = parseImage(text);
@@ -88,15 +56,12 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
   const forward = await kubectl.portForward(registry.namespace, registry.service, port);
   try {
     const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
-    const attestations = await fetchAttestations(client, image);
-    const expected: Expectations = {
+    const expected = {
       signature: {
         ...provenance.signer,
         certificateAuthorityPem: provenance.certificateAuthorityPem,
         logPublicKeyPem: log.publicKeyPem,
       },
-      image: { name: `${image.host}/${image.path}`, digest: image.digest },
-      sboms: await fetchSboms(client, image),
       builderId: provenance.builderId,
       namespace: team.namespace,
       pipelines: Object.values(team.pipelines),
@@ -105,8 +70,7 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
       source: options.source,
       commit: options.commit,
     };
-    const statements = attestations.map(parseAttestation).filter((statement) => statement !== undefined);
-    return await checkStatements(statements, expected, askOurs);
+    return await checkImage(image, client, expected, askOurs);
   } finally {
     forward.close();
   }
