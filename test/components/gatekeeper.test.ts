@@ -1,5 +1,5 @@
 import { Gatekeeper, type GatekeeperArgs, gatekeeperObjects } from "../../components/gatekeeper";
-import type { DeploymentObject, RoleObject, ValidatingWebhookObject } from "../../components/lib/manifests";
+import type { PatchableKinds, RoleObject, ValidatingWebhookObject } from "../../components/lib/manifests";
 import { deadlines } from "../../policies/admission/gate/deadlines";
 import { readToolchain, source } from "../../stacks/toolchain";
 import { inputAt, render, type Rendering, testImage } from "../support/render";
@@ -13,13 +13,13 @@ const args: GatekeeperArgs = {
 
 describe("objects of Gatekeeper", () => {
   const objects = gatekeeperObjects(args);
-  const find = <T>(kind: string, name: string): T => {
+  const find = <K extends keyof PatchableKinds>(kind: K, name: string): PatchableKinds[K] => {
     const found = objects.filter((object) => object.kind === kind && object.metadata.name === name);
     if (found.length !== 1 || found[0] === undefined) throw new Error(`${found.length} of ${kind}/${name}`);
-    return found[0] as T;
+    return found[0] as PatchableKinds[K];
   };
   const manager = (name: string) =>
-    find<DeploymentObject>("Deployment", name).spec.template.spec.containers.find((one) => one.name === "manager");
+    find("Deployment", name).spec.template.spec.containers.find((one) => one.name === "manager");
 
   test("ask one webhook, which fails closed", () => {
     const configurations = objects.filter(({ kind }) => kind.endsWith("WebhookConfiguration"));
@@ -30,10 +30,7 @@ describe("objects of Gatekeeper", () => {
   });
 
   test("exempt two namespaces by name, and none by a label that somebody could set", () => {
-    const { webhooks } = find<ValidatingWebhookObject>(
-      "ValidatingWebhookConfiguration",
-      "gatekeeper-validating-webhook-configuration",
-    );
+    const { webhooks } = find("ValidatingWebhookConfiguration", "gatekeeper-validating-webhook-configuration");
     expect(webhooks[0]?.namespaceSelector).toEqual({
       matchExpressions: [
         { key: "kubernetes.io/metadata.name", operator: "NotIn", values: ["kube-system", "gatekeeper-system"] },
@@ -42,10 +39,7 @@ describe("objects of Gatekeeper", () => {
   });
 
   test("look at workloads, ephemeral containers and Gatekeeper's own kinds, and at nothing that a node needs", () => {
-    const { webhooks } = find<ValidatingWebhookObject>(
-      "ValidatingWebhookConfiguration",
-      "gatekeeper-validating-webhook-configuration",
-    );
+    const { webhooks } = find("ValidatingWebhookConfiguration", "gatekeeper-validating-webhook-configuration");
     const rules = webhooks[0]?.rules ?? [];
     expect(rules.flatMap(({ apiGroups, resources }) => resources.map((one) => `${apiGroups.join()}/${one}`)))
       .toMatchInlineSnapshot(`
@@ -70,8 +64,7 @@ describe("objects of Gatekeeper", () => {
 
   test("wait for the webhook's authority, which cert-manager writes", () => {
     expect(
-      find<ValidatingWebhookObject>("ValidatingWebhookConfiguration", "gatekeeper-validating-webhook-configuration")
-        .metadata.annotations,
+      find("ValidatingWebhookConfiguration", "gatekeeper-validating-webhook-configuration").metadata.annotations,
     ).toEqual({
       "cert-manager.io/inject-ca-from": "gatekeeper-system/gatekeeper-webhook-server-cert",
       "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}",
@@ -136,7 +129,7 @@ describe("objects of Gatekeeper", () => {
     for (const name of ["gatekeeper-controller-manager", "gatekeeper-audit"]) {
       expect(manager(name)).toMatchObject({ image: testImage("gatekeeper") });
       expect(manager(name)).not.toHaveProperty("imagePullPolicy");
-      expect(find<DeploymentObject>("Deployment", name).spec.replicas).toBe(1);
+      expect(find("Deployment", name).spec.replicas).toBe(1);
     }
     expect(objects.map(({ kind }) => kind)).not.toContain("PodDisruptionBudget");
   });

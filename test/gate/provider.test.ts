@@ -1,0 +1,326 @@
+import { createHash } from "node:crypto";
+import type { RequestListener } from "node:http";
+import { Agent, request, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import { ADMITTED } from "../../policies/admission/gate/image-provenance";
+import { envelopeMediaType } from "../../tools/cli/registry";
+import { imageChecker } from "../../tools/gate/checker";
+import { HEALTH_PATH, openProvider, VERIFY_PATH } from "../../tools/gate/provider";
+import { Verdicts } from "../../tools/gate/verdicts";
+import { serve } from "../cli/support/log";
+import { attestation, expectations, intotoBody, services, signEnvelope, statement } from "../cli/support/provenance";
+import { certificateFor, listen } from "../cli/support/tls";
+
+const clientName = "gatekeeper-webhook-service.gatekeeper-system.svc";
+const registryName = "registry.ssf-registry.svc.cluster.local";
+const logName = "rekor.ssf-rekor.svc.cluster.local";
+const certificates = {
+  provider: certificateFor("image-provenance.ssf-gate.svc"),
+  gatekeeper: certificateFor(clientName),
+  stranger: certificateFor("stranger.test"),
+  registry: certificateFor(registryName),
+  log: certificateFor(logName),
+};
+const sha256 = (content: Buffer | string) => `sha256:${createHash("sha256").update(content).digest("hex")}`;
+
+/** An image, its signed statement and its bill of materials, as they lie in the registry. */
+const published = () => {
+  const image = JSON.stringify({ schemaVersion: 2 });
+  const mediaType = "application/vnd.cyclonedx+json";
+  const document = JSON.stringify({ bomFormat: "CycloneDX", components: [{}] });
+  const sbom = JSON.stringify({
+    artifactType: mediaType,
+    subject: { digest: sha256(image) },
+    layers: [{ mediaType, digest: sha256(document) }],
+  });
+  const content = statement();
+  content.subject = [image, sbom].map((one) => ({
+    name: `${registryName}:5000/team-a/service`,
+    digest: { sha256: sha256(one).slice(7) },
+  }));
+  const envelope = signEnvelope(JSON.stringify(content), services.leaf);
+  const entry = services.log.add(Buffer.from(JSON.stringify(intotoBody(envelope, services.leaf))));
+  const { annotations } = attestation(envelope, services.leaf, entry);
+  const path = "/v2/team-a/service";
+  const tag = sha256(image).replace(":", "-");
+  const files: Record<string, Buffer | string> = {
+    [`${path}/manifests/${sha256(image)}`]: image,
+    [`${path}/manifests/${tag}.att`]: JSON.stringify({
+      layers: [{ mediaType: envelopeMediaType, digest: sha256(envelope), annotations }],
+    }),
+    [`${path}/blobs/${sha256(envelope)}`]: envelope,
+    [`${path}/manifests/${tag}`]: JSON.stringify({ manifests: [{ digest: sha256(sbom), artifactType: mediaType }] }),
+    [`${path}/manifests/${sha256(sbom)}`]: sbom,
+    [`${path}/blobs/${sha256(document)}`]: document,
+  };
+  return { digest: sha256(image), tag, files };
+};
+
+const good = published();
+const image = `${registryName}:5000/team-a/service@${good.digest}`;
+const sendFiles =
+  (files: Record<string, Buffer | string>): RequestListener =>
+  ({ url = "" }, response) => {
+    const content = files[url];
+    response.writeHead(content === undefined ? 404 : 200);
+    response.end(content);
+  };
+
+let registry: RequestListener;
+let log: RequestListener;
+let asked: number;
+const servers: Server[] = [];
+const ports = { registry: 0, log: 0, provider: 0 };
+
+/** A provider that checks images with these services. */
+const startProvider = async (registryCa = certificates.registry): Promise<number> => {
+  const timeoutMilliseconds = 5000;
+  const check = imageChecker({
+    teams: [
+      {
+        repository: `${registryName}:5000/team-a`,
+        registry: {
+          host: `${registryName}:5000`,
+          localPort: ports.registry,
+          caPem: registryCa.certificatePem,
+          username: "gate",
+          password: "password",
+          timeoutMilliseconds,
+        },
+        expected: expectations(),
+      },
+    ],
+    log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
+  });
+  const verdicts = new Verdicts({ check, deadlineMilliseconds: 1000, keepMilliseconds: 60_000 });
+  const server = openProvider({
+    certificatePem: certificates.provider.certificatePem,
+    keyPem: certificates.provider.keyPem,
+    // Each certificate of these tests is its own authority; the stranger's is known, but not Gatekeeper's.
+    clientCaPem: certificates.gatekeeper.certificatePem + certificates.stranger.certificatePem,
+    clientName,
+    verdict: (text) => verdicts.on(text),
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return (server.address() as AddressInfo).port;
+};
+
+beforeAll(async () => {
+  const counted: RequestListener = (incoming, response) => {
+    asked += 1;
+    registry(incoming, response);
+  };
+  const listening = await Promise.all([
+    listen(certificates.registry, counted),
+    listen(certificates.log, (incoming, response) => log(incoming, response)),
+  ]);
+  [ports.registry, ports.log] = listening.map(({ port }) => port) as [number, number];
+  servers.push(...listening.map(({ server }) => server));
+});
+beforeEach(async () => {
+  asked = 0;
+  registry = sendFiles(good.files);
+  log = serve((url) => services.log.answer(url));
+  ports.provider = await startProvider();
+});
+afterAll(() => {
+  for (const server of servers) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+interface Answer {
+  status: number;
+  response: { items?: { key: string; value?: string; error?: string }[]; systemError?: string };
+}
+
+interface Question {
+  as?: keyof typeof certificates | null;
+  method?: string;
+  path?: string;
+  body?: string;
+  port?: number;
+}
+
+const send = ({ as = "gatekeeper", method = "POST", path = VERIFY_PATH, body, port = ports.provider }: Question) =>
+  new Promise<{ status: number; text: string }>((resolve, reject) => {
+    const identity = as === null ? {} : { cert: certificates[as].certificatePem, key: certificates[as].keyPem };
+    const outgoing = request(
+      {
+        host: "127.0.0.1",
+        port,
+        path,
+        method,
+        agent: new Agent({
+          ca: certificates.provider.certificatePem,
+          servername: "image-provenance.ssf-gate.svc",
+          ...identity,
+        }),
+      },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+
+const question = (keys: unknown) =>
+  JSON.stringify({ apiVersion: "externaldata.gatekeeper.sh/v1beta1", kind: "ProviderRequest", request: { keys } });
+
+const ask = async (keys: unknown, options: Question = {}): Promise<Answer> => {
+  const { status, text } = await send({ body: question(keys), ...options });
+  const { apiVersion, kind, response } = JSON.parse(text) as Answer & Record<string, unknown>;
+  expect([apiVersion, kind]).toEqual(["externaldata.gatekeeper.sh/v1beta1", "ProviderResponse"]);
+  return { status, response };
+};
+
+/** The error of the one item; the value where there is none. */
+const verdictOn = async (text = image, options?: Question): Promise<string> => {
+  const started = Date.now();
+  const { status, response } = await ask([text], options);
+  expect(Date.now() - started).toBeLessThan(3000);
+  expect(status).toBe(200);
+  expect(response.items).toHaveLength(1);
+  const [item] = response.items ?? [];
+  expect(item?.key).toBe(text);
+  return item?.error ?? item?.value ?? "nothing";
+};
+
+describe("an image with provenance that holds", () => {
+  test("is admitted, and asked for once", async () => {
+    expect(await verdictOn()).toBe(ADMITTED);
+    const first = asked;
+    expect(first).toBe(6);
+    expect(await verdictOn()).toBe(ADMITTED);
+    expect(asked).toBe(first);
+  });
+
+  test("has an item beside those of others, in one answer", async () => {
+    const keys = [image, "busybox:1", image.replace("team-a", "team-b")];
+    const { response } = await ask(keys);
+    expect(response.items?.map(({ key, value }) => [key, value])).toEqual(
+      keys.map((key, index) => [key, index === 0 ? ADMITTED : undefined]),
+    );
+    expect(response.items?.[1]?.error).toContain("SSF-GATE-001");
+    expect(response.items?.[2]?.error).toContain("no image of a team of this factory");
+  });
+});
+
+describe("is refused, and says why:", () => {
+  test("a tag", async () => {
+    expect(await verdictOn(`${registryName}:5000/team-a/service:1.0`)).toMatch(/SSF-GATE-001 .* fix: Write /);
+    expect(asked).toBe(0);
+  });
+
+  test("an unknown digest", async () => {
+    const unknown = image.replace(good.digest, `sha256:${"0".repeat(64)}`);
+    expect(await verdictOn(unknown)).toContain("not in the registry");
+  });
+
+  test("an image without a statement, and it is admitted once the statement is there", async () => {
+    const { [`/v2/team-a/service/manifests/${good.tag}.att`]: _, ...unsigned } = good.files;
+    registry = sendFiles(unsigned);
+    expect(await verdictOn()).toMatch(
+      /SSF-GATE-002 .*no signed statement lies beside the image \(SSF-PROVENANCE-001\)/,
+    );
+    registry = sendFiles(good.files);
+    expect(await verdictOn()).toBe(ADMITTED);
+  });
+
+  test("another image with this one's statement", async () => {
+    const other = JSON.stringify({ schemaVersion: 2, other: true });
+    const tag = sha256(other).replace(":", "-");
+    const attached = good.files[`/v2/team-a/service/manifests/${good.tag}.att`] ?? "";
+    registry = sendFiles({
+      ...good.files,
+      [`/v2/team-a/service/manifests/${sha256(other)}`]: other,
+      [`/v2/team-a/service/manifests/${tag}.att`]: attached,
+    });
+    expect(await verdictOn(image.replace(good.digest, sha256(other)))).toContain("not about this image");
+  });
+
+  test("a registry that says 500", async () => {
+    registry = (_, response) => response.writeHead(500).end("{}");
+    expect(await verdictOn()).toMatch(
+      /SSF-GATE-003 .*could not be checked: SSF-VERIFY-002 .*HTTP status 500; .* fix: /,
+    );
+  });
+
+  test("a registry that never answers, within the deadline", async () => {
+    registry = () => undefined;
+    expect(await verdictOn()).toMatch(/SSF-GATE-003 .*no verdict within 1 s/);
+  });
+
+  test("a registry whose certificate is another's", async () => {
+    const port = await startProvider(certificates.stranger);
+    expect(await verdictOn(image, { port })).toMatch(/SSF-GATE-003 .*SSF-VERIFY-002/);
+  });
+
+  test("a registry that sends without end", async () => {
+    registry = (_, response) => {
+      const flood = (): void => {
+        while (!response.destroyed && response.write(Buffer.alloc(1 << 20)));
+        response.once("drain", flood);
+      };
+      flood();
+    };
+    expect(await verdictOn()).toContain("SSF-GATE-003");
+  });
+
+  test("a log that does not answer, and one that lost the entry", async () => {
+    log = (_, response) => response.writeHead(503).end();
+    expect(await verdictOn()).toMatch(/SSF-GATE-003 .*SSF-VERIFY-005/);
+    log = serve((url) => (url.includes("/entries") ? undefined : services.log.answer(url)));
+    expect(await verdictOn()).toMatch(/SSF-GATE-002 .*not in the log/);
+  });
+});
+
+describe("gets no item:", () => {
+  test("who shows no certificate of Gatekeeper", async () => {
+    for (const as of [null, "stranger", "log"] as const) {
+      const { status, response } = await ask([image], { as });
+      expect([status, response]).toEqual([403, { idempotent: true, systemError: `only ${clientName} may ask` }]);
+    }
+    expect(asked).toBe(0);
+  });
+
+  test.each([
+    ["no keys", question([])],
+    ["empty request", JSON.stringify({ apiVersion: "externaldata.gatekeeper.sh/v1beta1", kind: "ProviderRequest" })],
+    ["keys that are no text", question([1])],
+    ["too many keys", question(Array.from({ length: 65 }, () => image))],
+    ["an older version", question([image]).replace("v1beta1", "v1alpha1")],
+    ["no JSON", "{"],
+    ["nothing", ""],
+  ])("%s", async (_, body) => {
+    const { status, text } = await send({ body });
+    expect(status).toBe(400);
+    expect(JSON.parse(text)).toMatchObject({ response: { systemError: expect.any(String) as string } });
+    expect(text).not.toContain("items");
+  });
+
+  test("a huge question, of which little is read", async () => {
+    const sent = send({ body: question(["x".repeat(8 << 20)]) });
+    // The connection may be closed while the question is still being sent.
+    const status = await sent.then(
+      (answer) => answer.status,
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+    expect([413, "EPIPE", "ECONNRESET"]).toContain(status);
+    expect(await verdictOn()).toBe(ADMITTED);
+  });
+
+  test("another path or method", async () => {
+    expect((await send({ path: "/", body: question([image]) })).status).toBe(404);
+    expect((await send({ method: "GET" })).status).toBe(404);
+  });
+});
+
+test("its health is asked for without a certificate", async () => {
+  expect(await send({ as: null, method: "GET", path: HEALTH_PATH })).toEqual({ status: 200, text: "ok\n" });
+});

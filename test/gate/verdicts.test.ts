@@ -1,0 +1,106 @@
+import type { Check } from "../../tools/cli/provenance";
+import { Verdicts, type VerdictSettings } from "../../tools/gate/verdicts";
+
+const image = (character = "a") => `registry.test:5000/team-a/service@sha256:${character.repeat(64)}`;
+const held: Check[] = [{ code: "SSF-PROVENANCE-001", title: "signed by this factory", held: true, detail: "" }];
+const failed = (detail: string): Check[] => [
+  { code: "SSF-PROVENANCE-001", title: "signed by this factory", held: true, detail: "" },
+  { code: "SSF-PROVENANCE-005", title: "from this source and commit", held: false, detail },
+];
+
+const open = (check: VerdictSettings["check"], settings: Partial<VerdictSettings> = {}) => {
+  const asked: string[] = [];
+  const verdicts = new Verdicts({
+    check: (reference) => {
+      asked.push(`${reference.path}@${reference.digest.slice(7, 9)}`);
+      return check(reference);
+    },
+    deadlineMilliseconds: 100,
+    keepMilliseconds: 1000,
+    ...settings,
+  });
+  return { verdicts, asked };
+};
+const messageOf = async (verdicts: Verdicts, text: string): Promise<string> => {
+  const verdict = await verdicts.on(text);
+  return verdict.admitted ? "admitted" : verdict.message;
+};
+
+test("what holds is admitted, and not checked again for as long as it is kept", async () => {
+  let time = 0;
+  const { verdicts, asked } = open(() => Promise.resolve(held), { now: () => time });
+  for (time of [0, 500, 999]) expect(await verdicts.on(image())).toEqual({ admitted: true });
+  expect(asked).toHaveLength(1);
+  time = 1000;
+  expect(await verdicts.on(image())).toEqual({ admitted: true });
+  expect(asked).toHaveLength(2);
+});
+
+test("a verdict is kept by digest: with another digest behind the same tag it is checked anew", async () => {
+  const { verdicts, asked } = open(({ digest }) => Promise.resolve(digest.includes("aa") ? held : failed("a fork")));
+  expect(await messageOf(verdicts, image("a").replace("@", ":1.0@"))).toBe("admitted");
+  expect(await messageOf(verdicts, image("a"))).toBe("admitted");
+  expect(await messageOf(verdicts, image("b").replace("@", ":1.0@"))).toContain("a fork");
+  expect(asked).toEqual(["team-a/service@aa", "team-a/service@bb"]);
+});
+
+test("a refusal is not kept: what comes later is seen", async () => {
+  const answers = [failed("nothing yet"), held];
+  const { verdicts } = open(() => Promise.resolve(answers.shift() ?? []));
+  expect(await messageOf(verdicts, image())).toContain("nothing yet");
+  expect(await messageOf(verdicts, image())).toBe("admitted");
+});
+
+test("a refusal says what was missing, the rule, and what would do", async () => {
+  const { verdicts } = open(() => Promise.resolve(failed("expected source x, found y")));
+  expect(await messageOf(verdicts, image())).toBe(
+    `SSF-GATE-002 ${image()}: not from this source and commit: expected source x, found y (SSF-PROVENANCE-005); ` +
+      "rule: A workload runs images of this factory, with provenance that holds. " +
+      `fix: Start a digest that ./factory build printed; ./factory verify ${image()} shows every check.`,
+  );
+});
+
+test("no check at all admits nothing", async () => {
+  const { verdicts } = open(() => Promise.resolve([]));
+  expect(await messageOf(verdicts, image())).toContain("nothing was checked");
+});
+
+test.each(["registry.test/service:1.0", "service", "", `${image()}0`, image().replace("sha256", "sha512")])(
+  "%p is refused without a question",
+  async (text) => {
+    const { verdicts, asked } = open(() => Promise.resolve(held));
+    expect(await messageOf(verdicts, text)).toContain("SSF-GATE-001");
+    expect(asked).toEqual([]);
+  },
+);
+
+test("what is not known by the deadline is refused, and what comes later serves the next one", async () => {
+  let finish: (checks: Check[]) => void = () => undefined;
+  const { verdicts, asked } = open(() => new Promise((resolve) => (finish = resolve)));
+  expect(await messageOf(verdicts, image())).toContain("SSF-GATE-003");
+  expect(await messageOf(verdicts, image())).toContain("no verdict within 0.1 s");
+  expect(asked).toHaveLength(1);
+  finish(held);
+  await new Promise((resume) => setImmediate(resume));
+  expect(await messageOf(verdicts, image())).toBe("admitted");
+  expect(asked).toHaveLength(1);
+});
+
+test("an error of the checks admits nothing, and says nothing of itself", async () => {
+  const { verdicts } = open(() => Promise.reject(new TypeError("secret")));
+  expect(await messageOf(verdicts, image())).toMatch(/SSF-GATE-003 .*the verifier failed/);
+  expect(await messageOf(verdicts, image())).not.toContain("secret");
+});
+
+test("what an attacker wrote into provenance makes no second line and no flood", async () => {
+  const { verdicts } = open(() => Promise.resolve(failed(`a\nAdmitted: yes\u001b[2J${"x".repeat(100_000)}`)));
+  const message = await messageOf(verdicts, image());
+  expect(message).not.toMatch(/\n|\u001b/);
+  expect(message.length).toBeLessThan(3000);
+});
+
+test("only so many images are remembered; the oldest is forgotten first", async () => {
+  const { verdicts, asked } = open(() => Promise.resolve(held), { capacity: 2 });
+  for (const character of ["a", "b", "c", "b", "a"]) await verdicts.on(image(character));
+  expect(asked.map((one) => one.slice(-2))).toEqual(["aa", "bb", "cc", "aa"]);
+});
