@@ -85,7 +85,7 @@ export class Gatekeeper extends pulumi.ComponentResource {
   }
 }
 
-/** Kinds of mutation, of expanding templates of pods, and of exporting findings, which we do not use. */
+/** Kinds of mutation and of expanding templates of pods. Those of exporting findings are watched even where it is off. */
 const UNUSED_CRDS = [
   "assign.mutations.gatekeeper.sh",
   "assignimage.mutations.gatekeeper.sh",
@@ -94,21 +94,21 @@ const UNUSED_CRDS = [
   "mutatorpodstatuses.status.gatekeeper.sh",
   "expansiontemplate.expansion.gatekeeper.sh",
   "expansiontemplatepodstatuses.status.gatekeeper.sh",
-  "connections.connection.gatekeeper.sh",
-  "connectionpodstatuses.status.gatekeeper.sh",
 ];
 
 const withArgs = (container: Container, unwanted: readonly string[], added: readonly string[]): void => {
   container.args = [...(container.args ?? []).filter((argument) => !unwanted.includes(argument)), ...added];
 };
 
-/** What both programs must agree on. What providers say is not kept, since errors would be kept as well. */
+/**
+ * What both programs must agree on. What providers say is not kept, since errors would be kept as well. The scope of the
+ * webhook is that of the generated policies too, by default.
+ */
 const common = [
   "--enable-generator-resource-expansion=false",
   "--external-data-provider-response-cache-ttl=0s",
   "--default-create-vap-for-templates=true",
   "--default-create-vap-binding-for-constraints=true",
-  "--sync-vap-enforcement-scope=true",
   "--default-k8s-native-validation-failure-policy=Fail",
 ];
 
@@ -180,6 +180,7 @@ export const gatekeeperObjects = ({ source, image, version, replicas = 1 }: Gate
           // It would change its own webhook, and with it what it is asked about.
           .filter(({ resourceNames }) => resourceNames === undefined),
         { apiGroups: [""], resources: ["namespaces"], verbs: look },
+        { apiGroups: ["syncset.gatekeeper.sh"], resources: ["syncsets"], verbs: look },
         ...WORKLOADS.map(({ apiGroup, resources: names }) => ({
           apiGroups: [apiGroup],
           resources: [...names],

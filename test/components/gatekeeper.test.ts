@@ -71,9 +71,9 @@ describe("objects of Gatekeeper", () => {
     });
   });
 
-  test("mutate nothing, expand nothing and export nothing", () => {
+  test("mutate nothing and expand nothing", () => {
     expect(JSON.stringify(objects.filter(({ kind }) => kind !== "ClusterRole"))).not.toMatch(
-      /mutation|expansion\.gatekeeper|connection\.gatekeeper/,
+      /mutation|expansion\.gatekeeper/,
     );
     for (const name of ["gatekeeper-controller-manager", "gatekeeper-audit"]) {
       expect(manager(name)?.args).toContain("--enable-generator-resource-expansion=false");
@@ -91,7 +91,6 @@ describe("objects of Gatekeeper", () => {
       "--external-data-provider-response-cache-ttl=0s",
       "--default-create-vap-for-templates=true",
       "--default-create-vap-binding-for-constraints=true",
-      "--sync-vap-enforcement-scope=true",
       "--default-k8s-native-validation-failure-policy=Fail",
       "--disable-cert-rotation",
       "--log-denies",
@@ -105,7 +104,6 @@ describe("objects of Gatekeeper", () => {
         "--default-create-vap-for-templates=true",
         "--default-create-vap-binding-for-constraints=true",
         "--default-wait-for-vapb-generation=0",
-        "--sync-vap-enforcement-scope=true",
         "--audit-match-kind-only=true",
       ]),
     );

@@ -47,6 +47,8 @@ export interface ApiServer {
     body?: object,
     as?: Requester,
   ) => Promise<Answer>;
+  /** A kubeconfig for whom that token is. */
+  kubeconfigFor: (token: string) => string;
   /** Ends its processes and removes its directory. */
   stop: () => Promise<void>;
 }
@@ -90,7 +92,7 @@ const writeCertificates = (directory: string): void => {
   writeFileSync(join(directory, "accounts.pub"), accounts.publicKey.export({ type: "spki", format: "pem" }));
 };
 
-const kubeconfig = (directory: string, port: number): string =>
+const kubeconfig = (directory: string, port: number, user: object): string =>
   JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
@@ -101,12 +103,7 @@ const kubeconfig = (directory: string, port: number): string =>
         cluster: { server: `https://127.0.0.1:${port}`, "certificate-authority": join(directory, "ca.crt") },
       },
     ],
-    users: [
-      {
-        name: "test",
-        user: { "client-certificate": join(directory, "admin.crt"), "client-key": join(directory, "admin.key") },
-      },
-    ],
+    users: [{ name: "test", user }],
     contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
   });
 
@@ -215,7 +212,8 @@ export const startApiServer = async (): Promise<ApiServer> => {
     };
     await askUntil(({ status }) => status === 200, "GET", "/readyz");
 
-    writeFileSync(join(directory, "kubeconfig"), kubeconfig(directory, port));
+    const admin = { "client-certificate": join(directory, "admin.crt"), "client-key": join(directory, "admin.key") };
+    writeFileSync(join(directory, "kubeconfig"), kubeconfig(directory, port, admin));
     start(
       "kube-controller-manager",
       `--kubeconfig=${join(directory, "kubeconfig")}`,
@@ -225,7 +223,7 @@ export const startApiServer = async (): Promise<ApiServer> => {
       "--bind-address=127.0.0.1",
       `--cert-dir=${directory}`,
     );
-    return { ask, askUntil, stop };
+    return { ask, askUntil, kubeconfigFor: (token) => kubeconfig(directory, port, { token }), stop };
   } catch (error) {
     await stop();
     throw error;

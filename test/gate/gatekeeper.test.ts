@@ -1,0 +1,211 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { Server } from "node:https";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gatekeeperObjects } from "../../components/gatekeeper";
+import type { DeploymentObject, KubernetesObject } from "../../components/lib/manifests";
+import { imageProvenance, imageProvider } from "../../policies/admission/gate/image-provenance";
+import { imagesByDigest } from "../../policies/admission/gate/images-by-digest";
+import { workloadConstraint } from "../../policies/admission/gate/template";
+import { readToolchain, source } from "../../stacks/toolchain";
+import { openProvider } from "../../tools/gate/provider";
+import { type Answer, type ApiServer, startApiServer } from "../admission/support/api-server";
+import { certificateFor } from "../cli/support/tls";
+import { describeWith, programPath } from "../support/programs";
+import { testImage } from "../support/render";
+
+const image = (character: string) => `registry.test/app@sha256:${character.repeat(64)}`;
+
+const freePort = (): Promise<number> =>
+  new Promise((done) => {
+    const server = createServer();
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => done(port));
+    });
+  });
+
+/** Where objects of that kind are made. */
+const collection = ({ apiVersion, kind, metadata: { namespace } }: KubernetesObject): string => {
+  const group = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  return `${group}${namespace === undefined ? "" : `/namespaces/${namespace}`}/${kind.toLowerCase()}s`;
+};
+
+const constraints = "/apis/constraints.gatekeeper.sh/v1beta1";
+
+describeWith(
+  "gatekeeper",
+  "etcd",
+  "kube-apiserver",
+)("Gatekeeper with the component's flags, rights and webhook", () => {
+  const certificate = certificateFor("localhost");
+  const directory = mkdtempSync(join(tmpdir(), "ssf-gate-"));
+  const caBundle = Buffer.from(certificate.certificatePem).toString("base64");
+  let api: ApiServer;
+  let gatekeeper: ChildProcess;
+  let provider: Server;
+  let delay = 0;
+
+  const make = async (object: KubernetesObject): Promise<void> => {
+    await api.askUntil(({ status }) => status < 300 || status === 409, "POST", collection(object), object);
+  };
+  const start = (character: string, namespace = "shop", name = image(character)): Promise<Answer> =>
+    api.ask("POST", `/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "web", namespace },
+      spec: { automountServiceAccountToken: false, containers: [{ name: "web", image: name }] },
+    });
+
+  beforeAll(async () => {
+    api = await startApiServer();
+    const toolchain = readToolchain();
+    const objects = gatekeeperObjects({
+      source: source(toolchain, "gatekeeper"),
+      image: testImage("gatekeeper"),
+      version: toolchain.images["gatekeeper"]?.version ?? "",
+      issuer: "ssf-ca",
+    });
+    const namespaces = ["shop", "other"].map((name) => ({
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name, labels: { [name === "shop" ? "gate" : "admission.gatekeeper.sh/ignore"]: "yes" } },
+    }));
+    const ofKinds = (...kinds: string[]) => objects.filter(({ kind }) => kinds.includes(kind));
+    const first = ofKinds("Namespace", "CustomResourceDefinition");
+    const rights = ofKinds("ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding");
+    const accounts = ["shop", "other", "kube-system"].map((namespace) => ({
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: "default", namespace },
+    }));
+    for (const object of [...first, ...namespaces, ...rights, ...accounts]) await make(object);
+    const { body } = await api.ask(
+      "POST",
+      "/api/v1/namespaces/gatekeeper-system/serviceaccounts/gatekeeper-admin/token",
+      { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} },
+    );
+    const { token } = (body as { status: { token: string } }).status;
+    for (const [file, content] of [
+      ["kubeconfig", api.kubeconfigFor(token)],
+      ["tls.crt", certificate.certificatePem],
+      ["tls.key", certificate.keyPem],
+    ] as const)
+      writeFileSync(join(directory, file), content);
+
+    provider = openProvider({
+      certificatePem: certificate.certificatePem,
+      keyPem: certificate.keyPem,
+      clientCaPem: certificate.certificatePem,
+      clientName: "localhost",
+      verdict: (name) =>
+        new Promise((resolve) => {
+          const admitted = name === image("a");
+          setTimeout(() => resolve(admitted ? { admitted } : { admitted, message: "SSF-GATE-002 not signed" }), delay);
+        }),
+    });
+    await new Promise<void>((resolve) => provider.listen(0, "127.0.0.1", resolve));
+
+    const [port, health, metrics] = await Promise.all([freePort(), freePort(), freePort()]);
+    const flags = (ofKinds("Deployment") as DeploymentObject[]).flatMap(
+      ({ spec }) => spec.template.spec.containers[0]?.args ?? [],
+    );
+    gatekeeper = spawn(
+      programPath("gatekeeper") ?? "",
+      [
+        ...new Set(flags.filter((flag) => !flag.startsWith("--port"))),
+        ...[`--kubeconfig=${join(directory, "kubeconfig")}`, `--cert-dir=${directory}`, `--port=${port}`],
+        ...[`--health-addr=127.0.0.1:${health}`, `--prometheus-port=${metrics}`, "--debug-use-fake-pod"],
+        `--api-cache-dir=${directory}`,
+      ],
+      { stdio: "ignore", env: { POD_NAME: "gatekeeper", POD_NAMESPACE: "gatekeeper-system" } },
+    );
+    for (const object of ofKinds("ValidatingWebhookConfiguration")) {
+      const { webhooks } = object as unknown as { webhooks: object[] };
+      const clientConfig = { url: `https://localhost:${port}/v1/admit`, caBundle };
+      await make({
+        ...object,
+        webhooks: webhooks.map((webhook) => ({ ...webhook, clientConfig })),
+      } as KubernetesObject);
+    }
+    await make(imagesByDigest);
+    await make(imageProvenance);
+    await make(
+      imageProvider(`https://localhost:${(provider.address() as AddressInfo).port}/verify`, certificate.certificatePem),
+    );
+    const inForce = async (path: string, object: object) =>
+      api.askUntil(({ status }) => status < 300 || status === 409, "POST", `${constraints}/${path}`, object);
+    await inForce("imagesbydigest", workloadConstraint("ImagesByDigest", "images", { exceptNamespaces: [] }));
+    await inForce("imageprovenance", workloadConstraint("ImageProvenance", "provenance", { label: "gate" }));
+    await api.askUntil(
+      ({ message }) => message.includes("ValidatingAdmissionPolicy 'gatekeeper-imagesbydigest'"),
+      ...(["POST", "/api/v1/namespaces/shop/pods?dryRun=All"] as const),
+      {
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata: { name: "web", namespace: "shop" },
+        spec: { automountServiceAccountToken: false, containers: [{ name: "web", image: "app:1" }] },
+      },
+    );
+    for (let tries = 0; tries < 100 && (await start("a")).status !== 201; tries++)
+      await new Promise((resume) => setTimeout(resume, 250));
+  }, 240_000);
+
+  afterAll(async () => {
+    gatekeeper.kill("SIGKILL");
+    provider.closeAllConnections();
+    provider.close();
+    await api.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test("an image that the provider admits may run, and no other, and nothing is remembered", async () => {
+    for (const _ of [1, 2]) {
+      expect(await start("a")).toMatchObject({ status: 201 });
+      expect(await start("b")).toMatchObject({
+        status: 403,
+        message: expect.stringContaining("SSF-GATE-002") as string,
+      });
+    }
+  });
+
+  test("a tag is refused by the API server itself, in a namespace with Gatekeeper's exempting label too", async () => {
+    for (const namespace of ["shop", "other"])
+      expect(await start("", namespace, "app:1")).toMatchObject({
+        status: 422,
+        message: expect.stringContaining("ValidatingAdmissionPolicy 'gatekeeper-imagesbydigest'") as string,
+      });
+    expect((await start("", "kube-system", "app:1")).status).toBe(201);
+  });
+
+  test("a provider that is slow, or gone, admits nothing", async () => {
+    delay = 7000;
+    const slow = await start("a");
+    expect([slow.status, slow.message]).toEqual([403, expect.stringMatching(/SSF-GATE-004 .*deadline exceeded/)]);
+    provider.closeAllConnections();
+    provider.close();
+    expect(await start("a")).toMatchObject({ status: 403, message: expect.stringContaining("SSF-GATE-004") as string });
+  }, 30_000);
+
+  test("without Gatekeeper no workload is admitted, and what heals it is", async () => {
+    gatekeeper.kill("SIGKILL");
+    await new Promise((resume) => setTimeout(resume, 500));
+    expect((await start("a")).status).toBe(500);
+    expect((await start("a", "kube-system")).status).toBe(201);
+    const lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: "l", namespace: "shop" } };
+    expect((await api.ask("POST", collection(lease), lease)).status).toBe(201);
+  });
+
+  test("a tag is refused even when somebody deletes the webhook", async () => {
+    const webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    await api.ask("DELETE", `${webhooks}/gatekeeper-validating-webhook-configuration`);
+    await api.askUntil(({ status }) => status === 422, "POST", "/api/v1/namespaces/shop/pods?dryRun=All", {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "web", namespace: "shop" },
+      spec: { automountServiceAccountToken: false, containers: [{ name: "web", image: "app:1" }] },
+    });
+  });
+});
