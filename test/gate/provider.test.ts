@@ -11,6 +11,8 @@ import { serve } from "../cli/support/log";
 import { attestation, expectations, intotoBody, services, signEnvelope, statement } from "../cli/support/provenance";
 import { certificateFor, listen } from "../cli/support/tls";
 
+jest.setTimeout(60_000);
+
 const clientName = "gatekeeper-webhook-service.gatekeeper-system.svc";
 const registryName = "registry.ssf-registry.svc.cluster.local";
 const logName = "rekor.ssf-rekor.svc.cluster.local";
@@ -73,8 +75,8 @@ const servers: Server[] = [];
 const ports = { registry: 0, log: 0, provider: 0 };
 
 /** A provider that checks images with these services. */
-const startProvider = async (registryCa = certificates.registry): Promise<number> => {
-  const timeoutMilliseconds = 5000;
+const startProvider = async (registryCa = certificates.registry, deadlineMilliseconds = 20_000): Promise<number> => {
+  const timeoutMilliseconds = 10_000;
   const check = imageChecker({
     teams: [
       {
@@ -92,7 +94,7 @@ const startProvider = async (registryCa = certificates.registry): Promise<number
     ],
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
   });
-  const verdicts = new Verdicts({ check, deadlineMilliseconds: 1000, keepMilliseconds: 60_000 });
+  const verdicts = new Verdicts({ check, deadlineMilliseconds, keepMilliseconds: 60_000 });
   const server = openProvider({
     certificatePem: certificates.provider.certificatePem,
     keyPem: certificates.provider.keyPem,
@@ -181,9 +183,7 @@ const ask = async (keys: unknown, options: Question = {}): Promise<Answer> => {
 
 /** The error of the one item; the value where there is none. */
 const verdictOn = async (text = image, options?: Question): Promise<string> => {
-  const started = Date.now();
   const { status, response } = await ask([text], options);
-  expect(Date.now() - started).toBeLessThan(3000);
   expect(status).toBe(200);
   expect(response.items).toHaveLength(1);
   const [item] = response.items ?? [];
@@ -223,8 +223,7 @@ describe("is refused, and says why:", () => {
   });
 
   test("an image without a statement, and it is admitted once the statement is there", async () => {
-    const { [`/v2/team-a/service/manifests/${good.tag}.att`]: _, ...unsigned } = good.files;
-    registry = sendFiles(unsigned);
+    registry = sendFiles(Object.fromEntries(Object.entries(good.files).filter(([file]) => !file.endsWith(".att"))));
     expect(await verdictOn()).toMatch(
       /SSF-GATE-002 .*no signed statement lies beside the image \(SSF-PROVENANCE-001\)/,
     );
@@ -253,7 +252,8 @@ describe("is refused, and says why:", () => {
 
   test("a registry that never answers, within the deadline", async () => {
     registry = () => undefined;
-    expect(await verdictOn()).toMatch(/SSF-GATE-003 .*no verdict within 1 s/);
+    const port = await startProvider(certificates.registry, 1000);
+    expect(await verdictOn(image, { port })).toMatch(/SSF-GATE-003 .*no verdict within 1 s/);
   });
 
   test("a registry whose certificate is another's", async () => {
@@ -309,7 +309,7 @@ describe("gets no item:", () => {
     // The connection may be closed while the question is still being sent.
     const status = await sent.then(
       (answer) => answer.status,
-      (error: NodeJS.ErrnoException) => error.code,
+      (error: unknown) => (error as NodeJS.ErrnoException).code,
     );
     expect([413, "EPIPE", "ECONNRESET"]).toContain(status);
     expect(await verdictOn()).toBe(ADMITTED);
