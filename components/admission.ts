@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 
-import { factoryRules } from "../policies/admission";
+import { type FactoryImages, factoryRules } from "../policies/admission";
 import { enforce } from "./lib/admission-policy";
 
 /** Arguments of {@link Admission}. */
@@ -11,6 +11,8 @@ export interface AdmissionArgs {
   networkedRuntimeClass?: string;
   /** Service accounts of the stages that have a network. */
   unjailedServiceAccounts: string[];
+  /** Images that may run, by reference with digest. */
+  images: FactoryImages;
   /** Users who bring the stacks up. */
   stackUsers: string[];
   /** Groups whose members bring the stacks up. */
@@ -18,7 +20,7 @@ export interface AdmissionArgs {
 }
 
 /**
- * The rules that hold in every team's namespace, as ValidatingAdmissionPolicies: the API server itself enforces them,
+ * The rules that hold in the namespaces of all teams and of the factory itself, as ValidatingAdmissionPolicies: the API server itself enforces them,
  * whatever webhook is down, and refuses what it cannot judge.
  */
 export class Admission extends pulumi.ComponentResource {
@@ -32,6 +34,7 @@ export class Admission extends pulumi.ComponentResource {
     const bindings = factoryRules({
       runtimeClasses: jailed === undefined || networked === undefined ? null : { jailed, networked },
       unjailedServiceAccounts: args.unjailedServiceAccounts,
+      images: args.images,
       stack: { users: args.stackUsers, groups: args.stackGroups },
     }).map((rule) => enforce(`${name}-${rule.name.replace(/^ssf-/, "")}`, rule, this));
 

@@ -16,6 +16,7 @@ import {
   waitForAuthority,
   type WebhookRule,
 } from "./lib/manifests";
+import { podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 
 /** Arguments of {@link Gatekeeper}. */
@@ -37,6 +38,9 @@ export const GATEKEEPER_NAMESPACE = "gatekeeper-system";
 
 /** Name in the certificate that Gatekeeper shows to providers of external data. */
 export const GATEKEEPER_CLIENT = `gatekeeper-webhook-service.${GATEKEEPER_NAMESPACE}.svc`;
+
+/** The webhook's pods, for the network policies of what they ask. */
+export const gatekeeperPeer = podPeer(GATEKEEPER_NAMESPACE, { "gatekeeper.sh/operation": "webhook" });
 
 /** Namespaces whose requests never wait for Gatekeeper: without them it could not come up again. */
 export const EXEMPT_NAMESPACES = ["kube-system", GATEKEEPER_NAMESPACE] as const;

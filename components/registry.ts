@@ -2,13 +2,14 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { stringify } from "yaml";
 
-import { STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
 import { ciliumPolicy, fromNodes, NetworkPolicies, podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { htpasswd } from "./lib/registry-config";
 import { makeServer } from "./lib/server";
+import { verifierPeer } from "./verifier";
 
 /** Arguments of {@link Registry}. */
 export interface RegistryArgs {
@@ -28,16 +29,21 @@ export interface RegistryArgs {
 
 const NAMESPACE = "ssf-registry";
 const NAME = "registry";
-const PORT = 5000;
+
+/** Port of the registry. */
+export const REGISTRY_PORT = 5000;
 
 /** Host and port under which pods, nodes and provenance name the registry. */
-export const REGISTRY_HOST = `${NAME}.${NAMESPACE}.svc.cluster.local:${PORT}`;
+export const REGISTRY_HOST = `${NAME}.${NAMESPACE}.svc.cluster.local:${REGISTRY_PORT}`;
+
+/** The registry's pods, for the network policies of what asks them. */
+export const registryPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
 /**
  * The factory's image registry (CNCF distribution): TLS only, no anonymous access, nothing can be deleted.
  *
  * The users `publisher`, `reader` and `chains` have a random password each. distribution knows no rights within a
- * registry, so who may reach it at all is said by the network policy: publishing stages and Chains.
+ * registry, so who may reach it at all is said by the network policy: publishing stages, Chains and the gate's verifier.
  * @example
  * const registry = new Registry("registry", { image, clusterIp: "10.96.0.50", issuer: certManager.issuer });
  */
@@ -73,7 +79,7 @@ export class Registry extends pulumi.ComponentResource {
             ciliumPolicy(
               `${name}-nodes`,
               { name: dnsLabel([NAME, "nodes"]), namespace: NAMESPACE, labels },
-              fromNodes("Every node pulls what its pods run.", PORT),
+              fromNodes("Every node pulls what its pods run.", REGISTRY_PORT),
               opened.inNamespace,
             ),
           ]
@@ -84,7 +90,7 @@ export class Registry extends pulumi.ComponentResource {
         name: NAME,
         namespace: NAMESPACE,
         labels,
-        port: PORT,
+        port: REGISTRY_PORT,
         issuer: args.issuer,
         clusterIp: args.clusterIp,
         clients: registryClients,
@@ -108,7 +114,7 @@ export class Registry extends pulumi.ComponentResource {
             },
             { name: "OTEL_TRACES_EXPORTER", value: "none" },
           ],
-          probe: { httpGet: { path: "/", port: PORT, scheme: "HTTPS" } },
+          probe: { httpGet: { path: "/", port: REGISTRY_PORT, scheme: "HTTPS" } },
           resources: resources({ cpu: "50m", memory: "64Mi" }, { cpu: "1", memory: "512Mi" }),
         },
         dependsOn: nodes,
@@ -117,7 +123,7 @@ export class Registry extends pulumi.ComponentResource {
     );
 
     this.host = pulumi.output(REGISTRY_HOST);
-    this.url = pulumi.output(`https://${args.clusterIp}:${PORT}`);
+    this.url = pulumi.output(`https://${args.clusterIp}:${REGISTRY_PORT}`);
     this.namespace = pulumi.output(NAMESPACE);
     this.service = service.metadata.name;
     this.publisherPassword = publisher.result;
@@ -135,13 +141,14 @@ export class Registry extends pulumi.ComponentResource {
   }
 }
 
-/** Who may open a connection: the publishing stage of any team, and Chains. */
+/** Who may open a connection: the publishing stage of any team, Chains, and the gate's verifier. */
 export const registryClients = [
   {
     namespaceSelector: { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] },
     podSelector: { matchLabels: { [STAGE_LABEL]: "publish" } },
   },
   podPeer("tekton-chains"),
+  verifierPeer,
 ];
 
 /** distribution's own settings file. */
@@ -153,7 +160,7 @@ export const registrySettings = (): object => ({
     delete: { enabled: false },
   },
   http: {
-    addr: `:${PORT}`,
+    addr: `:${REGISTRY_PORT}`,
     tls: {
       certificate: "/etc/registry-tls/tls.crt",
       key: "/etc/registry-tls/tls.key",

@@ -6,6 +6,7 @@ import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
+import { podPeer } from "./lib/network-policies";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { tlsService } from "./lib/services";
 import { timeouts } from "./lib/timeouts";
@@ -40,6 +41,9 @@ const SIGNING_KEY = "rekor-signing-key";
 
 /** Host of the log, as its checkpoints and entries name it. */
 export const REKOR_HOST = `${NAME}.${NAMESPACE}.svc.cluster.local`;
+
+/** The log's pod, for the network policies of what asks it. */
+export const rekorPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
 /** Address of the log. */
 export const REKOR_URL = `https://${REKOR_HOST}:${TLS_PROXY_PORT}`;

@@ -261,6 +261,17 @@ const teamSchema = z.strictObject({
         "github.com,git.example.com:8443",
       ),
     ),
+  sources: z
+    .string()
+    .regex(/^[a-z0-9]+([._-][a-z0-9]+)*=https:\/\/[^\s,=]+(,[a-z0-9]+([._-][a-z0-9]+)*=https:\/\/[^\s,=]+)*$/)
+    .optional()
+    .meta(
+      facts(
+        "Repository that each image of the team must come from, or the gate does not let it run; the images that are left out may come from any of the team's forges.",
+        "It must be <name of the image>=<https address of the repository> pairs joined by commas.",
+        "payments=https://github.com/example/payments.git",
+      ),
+    ),
   registries: hosts
     .optional()
     .meta(

@@ -6,11 +6,13 @@ import { CertManager } from "../components/cert-manager";
 import { Chains, CHAINS_WORKLOAD, chainsPeer } from "../components/chains";
 import { Falco } from "../components/falco";
 import { Forge } from "../components/forge";
+import { Gate } from "../components/gate";
+import { Gatekeeper, GATEKEEPER_CLIENT, gatekeeperPeer } from "../components/gatekeeper";
 import { Fulcio, FULCIO_URL, fulcioPeer } from "../components/fulcio";
 import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { NodeTrust } from "../components/node-trust";
-import { Registry, REGISTRY_HOST } from "../components/registry";
-import { Rekor, REKOR_HOST, REKOR_URL } from "../components/rekor";
+import { Registry, REGISTRY_HOST, REGISTRY_PORT, registryPeer } from "../components/registry";
+import { Rekor, REKOR_HOST, REKOR_URL, rekorPeer } from "../components/rekor";
 import { SigningHealer, signingHealerPeer } from "../components/signing-healer";
 import {
   Spire,
@@ -25,12 +27,13 @@ import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
 import { TufRepository } from "../components/tuf-repository";
+import { Verifier, verifierPeer } from "../components/verifier";
 import { readRepository } from "../trust";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
-import { image, readToolchain, source, type Toolchain } from "./toolchain";
+import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
 
 /** Stages whose pods need a network, each with an egress rule of its own; their accounts have the same names. */
 const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", "publish"];
@@ -73,7 +76,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     served,
   );
-  new NodeTrust(
+  const nodeTrust = new NodeTrust(
     "node-trust",
     { registryHost: REGISTRY_HOST, registryUrl: registry.url, caPem: authority.caPem, shellImage: shell },
     opts,
@@ -104,7 +107,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     opts,
   );
-  new Triggers(
+  const triggers = new Triggers(
     "triggers",
     {
       source: source(toolchain, "triggers"),
@@ -127,7 +130,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       issuer: authority.issuer,
       seed: pulumi.secret(logSeed.base64),
       storageClass: storage.storageClass,
-      clients: signers,
+      clients: [...signers, verifierPeer],
     },
     served,
   );
@@ -189,7 +192,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: [tekton, registry, spire, fulcio, rekor] },
   );
-  new SigningHealer(
+  const healer = new SigningHealer(
     "signing-healer",
     {
       image: image(toolchain, "signing-healer"),
@@ -199,32 +202,75 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: [chains] },
   );
-  new Admission(
+  const admission = new Admission(
     "admission",
     {
       jailedRuntimeClass: cluster.runtimeClasses?.jailed,
       networkedRuntimeClass: cluster.runtimeClasses?.networked,
       unjailedServiceAccounts: UNJAILED_STAGES,
+      images: factoryImages(toolchain, config.falcoImage),
       stackUsers: config.stackUsers.split(","),
       stackGroups: config.stackGroups.split(","),
     },
     opts,
   );
-  if (config.trustDirectory !== undefined)
-    new TufRepository(
-      "tuf",
-      {
-        image: image(toolchain, "tls-proxy"),
-        issuer: authority.issuer,
-        metadata: readRepository(config.trustDirectory),
-        clients: [],
-      },
-      served,
-    );
-  if (config.falcoImage !== undefined)
-    new Falco("falco", { image: config.falcoImage, networkedStages: UNJAILED_STAGES }, opts);
+  const tuf =
+    config.trustDirectory === undefined
+      ? []
+      : [
+          new TufRepository(
+            "tuf",
+            {
+              image: image(toolchain, "tls-proxy"),
+              issuer: authority.issuer,
+              metadata: readRepository(config.trustDirectory),
+              clients: [],
+            },
+            served,
+          ),
+        ];
+  const falco =
+    config.falcoImage === undefined
+      ? []
+      : [new Falco("falco", { image: config.falcoImage, networkedStages: UNJAILED_STAGES }, opts)];
 
   const signer = { identity: spiffeId(config.trustDomain, CHAINS_WORKLOAD), issuer: spire.tokenIssuer };
+  const verifier = new Verifier(
+    "verifier",
+    {
+      image: image(toolchain, "verifier"),
+      issuer: authority.issuer,
+      settings: pulumi.output({
+        registry: { host: REGISTRY_HOST, caPem: authority.caPem },
+        log: { host: `${REKOR_HOST}:${TLS_PROXY_PORT}`, caPem: authority.caPem, publicKeyPem: rekor.publicKeyPem },
+        signer,
+        certificateAuthorityPem: fulcio.caPem,
+        builderId: chains.builderId,
+        callers: { name: GATEKEEPER_CLIENT, caPem: authority.caPem },
+      }),
+      registryLogin: { username: "reader", password: registry.readerPassword },
+      sources: [
+        { peer: registryPeer, port: REGISTRY_PORT },
+        { peer: rekorPeer, port: TLS_PROXY_PORT },
+      ],
+      client: gatekeeperPeer,
+      networkPolicies: cluster.networkPolicies,
+    },
+    { ...opts, dependsOn: [registry, rekor, fulcio, chains] },
+  );
+  // Last of all that has pods: from then on nothing starts that it does not admit.
+  const gatekeeper = new Gatekeeper(
+    "gatekeeper",
+    {
+      source: source(toolchain, "gatekeeper"),
+      image: image(toolchain, "gatekeeper"),
+      version: version(toolchain, "gatekeeper"),
+      issuer: authority.issuer,
+    },
+    { ...opts, dependsOn: [storage, nodeTrust, forge, triggers, healer, admission, verifier, ...tuf, ...falco] },
+  );
+  new Gate("gate", { verifierUrl: verifier.url, caPem: authority.caPem }, { ...opts, dependsOn: [gatekeeper] });
+
   return {
     schema: SCHEMA,
     kubeconfig: pulumi.secret(cluster.kubeconfig),
@@ -276,11 +322,3 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
 };
 
 const version = (toolchain: Toolchain, name: string): string => toolchain.images[name]?.version ?? "unknown";
-
-/** Images of the stages, by name. */
-export const stageImages = (toolchain: Toolchain): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(toolchain.images)
-      .filter(([name]) => name.startsWith("stage-"))
-      .map(([name, { reference }]) => [name, reference]),
-  );

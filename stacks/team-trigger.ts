@@ -79,7 +79,8 @@ export const configuredRun = (
   }
 };
 
-const splitPair = (pair: string): [string, string] => {
+/** Name and value of `<name>=<value>`. */
+export const splitPair = (pair: string): [string, string] => {
   const [name = "", ...value] = pair.split("=");
   return [name, value.join("=")];
 };

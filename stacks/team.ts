@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
+import { RecordedTeam } from "../components/recorded-team";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
 import { go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
@@ -11,7 +12,7 @@ import type { TeamConfig } from "./config";
 import { stackSigner } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
-import { makeTrigger } from "./team-trigger";
+import { makeTrigger, splitPair } from "./team-trigger";
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
@@ -72,6 +73,29 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
         memory: config.quotaMemory,
         storage: config.quotaStorage,
         pods: config.quotaPods,
+      },
+    },
+    opts,
+  );
+
+  const { host } = factory.registry;
+  new RecordedTeam(
+    "recorded-team",
+    {
+      team: config.team,
+      record: {
+        namespace,
+        repository: `${host}/${namespace}`,
+        forges: common.forges,
+        sources: Object.fromEntries((config.sources?.split(",") ?? []).map(splitPair)),
+        stageImages: Object.values(factory.stageImages),
+        jailedRuntimeClass: factory.runtimeClasses?.jailed ?? null,
+        pipelines: pipelines.map(({ name, stages, digests, runTemplate: { spec } }) => ({
+          name,
+          stages,
+          digests,
+          runTemplate: { spec },
+        })),
       },
     },
     opts,

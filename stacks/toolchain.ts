@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 
 import { FactoryError, type Problem } from "../components/lib/errors";
+import type { FactoryImages } from "../policies/admission";
 
 /** File that the toolchain's builder writes, at the root of the checkout. */
 const LOCK_FILE = join(__dirname, "..", "toolchain.lock.json");
@@ -74,3 +75,33 @@ const entry = <T>(table: string, entries: Readonly<Record<string, T>>, name: str
     fix: REBUILD,
   });
 };
+
+/** Images of the stages, by name. */
+export const stageImages = (toolchain: Toolchain): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(toolchain.images)
+      .filter(([name]) => name.startsWith("stage-"))
+      .map(([name, { reference }]) => [name, reference]),
+  );
+
+/** Images that Tekton puts beside the steps of every stage. */
+const TEKTON_HELPERS = [
+  "tekton-entrypoint",
+  "tekton-nop",
+  "tekton-workingdirinit",
+  "tekton-sidecarlogresults",
+  "shell",
+];
+
+/**
+ * Images that the factory may run.
+ *
+ * @param falcoImage the image of Falco, which the toolchain does not have
+ */
+export const factoryImages = (toolchain: Toolchain, falcoImage?: string): FactoryImages => ({
+  components: [
+    ...Object.values(toolchain.images).map(({ reference }) => reference),
+    ...(falcoImage === undefined ? [] : [falcoImage]),
+  ],
+  stages: [...Object.values(stageImages(toolchain)), ...TEKTON_HELPERS.map((name) => image(toolchain, name))],
+});

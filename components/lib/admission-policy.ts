@@ -1,7 +1,13 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 
-import { type AdmissionRule, messageOf, plainMessageOf, type Scope } from "../../policies/admission";
+import {
+  type AdmissionRule,
+  FACTORY_NAMESPACES,
+  messageOf,
+  plainMessageOf,
+  type Scope,
+} from "../../policies/admission";
 import { standardLabels, TEAM_LABEL } from "./labels";
 import { timeouts } from "./timeouts";
 
@@ -39,6 +45,10 @@ export const bindingSpec = ({ name, scope }: AdmissionRule) => ({
 const namespaceSelector = (scope: Scope) => {
   if (scope === "cluster") return {};
   if (scope === "teams") return { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] };
+  if (scope === "factory")
+    return {
+      matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: [...FACTORY_NAMESPACES] }],
+    };
   return { matchLabels: { "kubernetes.io/metadata.name": scope.namespace } };
 };
 

@@ -1,6 +1,9 @@
 /** Label that every namespace of a team carries; policies and network rules select teams by it. */
 export const TEAM_LABEL = "secure-software-factory.dev/team";
 
+/** Label of a namespace whose workloads run only images with provenance of this factory; its value says nothing. */
+export const GATE_LABEL = "secure-software-factory.dev/gate";
+
 /** Label that Tekton puts on every pod of a pipeline: the name of the stage. */
 export const STAGE_LABEL = "tekton.dev/pipelineTask";
 

@@ -4,6 +4,7 @@ import { type AdmissionRule, factoryRules, teamRuns, type RunnablePipeline } fro
 const SAMPLE = {
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   unjailedServiceAccounts: ["ingest-source", "ingest-dependencies", "publish"],
+  images: { components: ["<image>@sha256:..."], stages: ["<image>@sha256:..."] },
   stack: { users: ["kubernetes-admin"], groups: ["kubeadm:cluster-admins", "system:masters"] },
 };
 

@@ -1,5 +1,6 @@
 import type { RuntimeClasses } from "../../pipelines/tekton";
 import { accountTokens, podAccess, runtimeClasses } from "./access";
+import { factoryImages } from "./factory-images";
 import { definitions, networkPolicies, resolutionRequests, stepActions, teamNamespaces } from "./definitions";
 import type { Identities } from "./identities";
 import { networkJail } from "./network-jail";
@@ -8,10 +9,19 @@ import { healedRuns, reservedMetadata } from "./reserved-metadata";
 import type { AdmissionRule } from "./rule";
 import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./runs";
 
+export { FACTORY_NAMESPACES } from "./factory-images";
 export { triggerOf, users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";
 export type { AdmissionRule, Scope, Validation } from "./rule";
 export { messageOf, plainMessageOf } from "./rule";
 export { teamRuns, type RunnablePipeline } from "./team-runs";
+
+/** Images of a factory, by reference with digest. */
+export interface FactoryImages {
+  /** Those that its components may run. */
+  components: readonly string[];
+  /** Those that pods of teams may run: the steps of stages, and what Tekton puts beside them. */
+  stages: readonly string[];
+}
 
 /** What the rules of a factory depend on. */
 export interface AdmissionSettings {
@@ -19,13 +29,15 @@ export interface AdmissionSettings {
   runtimeClasses: RuntimeClasses | null;
   /** Service accounts of the stages that have a network. */
   unjailedServiceAccounts: readonly string[];
+  /** Images that may run, by reference with digest. */
+  images: FactoryImages;
   /** Who brings the stacks up. */
   stack: Identities;
 }
 
 /** The rules that hold for all teams of a factory. */
 export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
-  const { runtimeClasses: classes, unjailedServiceAccounts, stack } = settings;
+  const { runtimeClasses: classes, unjailedServiceAccounts, images, stack } = settings;
   return [
     ...(classes === null
       ? []
@@ -33,7 +45,7 @@ export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
           networkJail({ jailedRuntimeClass: classes.jailed, unjailedServiceAccounts }),
           runtimeClasses(stack, [classes.jailed, classes.networked]),
         ]),
-    podForm(settings),
+    podForm({ runtimeClasses: classes, unjailedServiceAccounts, images: images.stages }),
     podImages,
     podStatus,
     podAccess,
@@ -49,5 +61,6 @@ export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
     stepActions,
     resolutionRequests,
     teamNamespaces(stack),
+    factoryImages(images.components),
   ];
 };

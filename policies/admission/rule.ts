@@ -33,8 +33,11 @@ export interface Validation {
   fix: string;
 }
 
-/** Namespaces whose objects a rule looks at: those of all teams, one by its name, or all and what has no namespace. */
-export type Scope = "teams" | "cluster" | { namespace: string };
+/**
+ * Namespaces whose objects a rule looks at: those of all teams, those of the factory's components, one by its name, or all
+ * and what has no namespace.
+ */
+export type Scope = "teams" | "factory" | "cluster" | { namespace: string };
 
 /**
  * One rule of admission, apart from the form in which an engine takes it.

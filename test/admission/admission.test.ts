@@ -2,11 +2,12 @@ import { factoryRules, teamRuns } from "../../policies/admission";
 import { accessCases, connectCases } from "./cases/access";
 import type { Case, Request } from "./cases/case";
 import { definitionCases } from "./cases/definitions";
+import { factoryCases } from "./cases/factory";
 import { metadataCases } from "./cases/metadata";
 import { pod, podCases } from "./cases/pods";
 import { goodChild, goodRun, runCases } from "./cases/runs";
 import { type Answer, type ApiServer, describeWithApiServer } from "./support/api-server";
-import { as, otherSpace, pipeline, startWorld, teamSpace } from "./support/world";
+import { as, factorySpace, otherSpace, pipeline, startWorld, teamSpace } from "./support/world";
 
 jest.setTimeout(180_000);
 
@@ -16,6 +17,7 @@ const cases: Case[] = [
   ...metadataCases("run", "running"),
   ...accessCases("running"),
   ...definitionCases("question"),
+  ...factoryCases("component"),
 ];
 
 const networked = {
@@ -61,6 +63,11 @@ describeWithApiServer("admission", () => {
       pod({}, { name: "plain", namespace: otherSpace }),
       as.operator,
     );
+    await store(
+      `/api/v1/namespaces/${factorySpace}/pods`,
+      pod({}, { name: "component", namespace: factorySpace }),
+      as.operator,
+    );
     const named = { ...goodRun, metadata: { ...goodRun.metadata, generateName: undefined, name: "run" } };
     await store(`${tekton ?? ""}/pipelineruns`, named, as.member);
     await store(`${tekton ?? ""}/taskruns`, goodChild, as.tekton);
@@ -95,6 +102,7 @@ describeWithApiServer("admission", () => {
     const settings = {
       runtimeClasses: { jailed: "jailed", networked: "networked" },
       unjailedServiceAccounts: [],
+      images: { components: [], stages: [] },
       stack: { users: [], groups: [] },
     };
     const codes = [...factoryRules(settings), teamRuns({ team: "a", namespace: teamSpace }, [pipeline])].flatMap(

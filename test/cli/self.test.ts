@@ -222,6 +222,7 @@ const world: RequestWorld = {
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   goodRun,
   task: "task",
+  images: { components: ["registry.test/component@sha256:1"], stages: ["registry.test/a@sha256:2"] },
   networkPolicy: "deny-all",
   run: "run",
   pod: "pod",
@@ -231,6 +232,7 @@ test("there is a question for every rule, and nothing that it asks is stored", (
   const settings = {
     runtimeClasses: world.runtimeClasses,
     unjailedServiceAccounts: [],
+    images: world.images,
     stack: { users: [], groups: [] },
   };
   const rules = [...factoryRules(settings).map(({ name }) => name), "ssf-runs-team-a"].sort();

@@ -6,7 +6,12 @@ import { TRIGGERS_NAMESPACE } from "../../components/triggers";
 import { type AdmissionRule, triggerOf, users } from "../../policies/admission";
 import { inputAt, render, type Rendering } from "../support/render";
 
-const args = { unjailedServiceAccounts: ["publish"], stackUsers: ["builder"], stackGroups: ["builders"] };
+const args = {
+  unjailedServiceAccounts: ["publish"],
+  images: { components: ["component@sha256:1"], stages: ["stage@sha256:2"] },
+  stackUsers: ["builder"],
+  stackGroups: ["builders"],
+};
 
 const rule: AdmissionRule = {
   name: "ssf-sample",
@@ -84,6 +89,7 @@ describe("Admission", () => {
       "account-tokens",
       "child-runs",
       "definitions",
+      "factory-images",
       "healed-runs",
       "network-jail",
       "network-policies",

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gatekeeperObjects } from "../../components/gatekeeper";
 import type { DeploymentObject, KubernetesObject } from "../../components/lib/manifests";
-import { imageProvenance, imageProvider } from "../../policies/admission/gate/image-provenance";
+import { imageProvenance, PROVIDER_OBJECT, providerSpec } from "../../policies/admission/gate/image-provenance";
 import { imagesByDigest } from "../../policies/admission/gate/images-by-digest";
 import { workloadConstraint } from "../../policies/admission/gate/template";
 import { readToolchain, source } from "../../stacks/toolchain";
@@ -71,7 +71,10 @@ describeWith(
     const namespaces = ["shop", "other"].map((name) => ({
       apiVersion: "v1",
       kind: "Namespace",
-      metadata: { name, labels: { [name === "shop" ? "gate" : "admission.gatekeeper.sh/ignore"]: "yes" } },
+      metadata: {
+        name,
+        labels: { gate: "yes", ...(name === "shop" ? {} : { "admission.gatekeeper.sh/ignore": "yes" }) },
+      },
     }));
     const ofKinds = (...kinds: string[]) => objects.filter(({ kind }) => kinds.includes(kind));
     const first = ofKinds("Namespace", "CustomResourceDefinition");
@@ -132,13 +135,12 @@ describeWith(
     }
     await make(imagesByDigest);
     await make(imageProvenance);
-    await make(
-      imageProvider(`https://localhost:${(provider.address() as AddressInfo).port}/verify`, certificate.certificatePem),
-    );
+    const url = `https://localhost:${(provider.address() as AddressInfo).port}/verify`;
+    await make({ ...PROVIDER_OBJECT, spec: providerSpec(url, certificate.certificatePem) } as KubernetesObject);
     const inForce = async (path: string, object: object) =>
       api.askUntil(({ status }) => status < 300 || status === 409, "POST", `${constraints}/${path}`, object);
-    await inForce("imagesbydigest", workloadConstraint("ImagesByDigest", "images", { exceptNamespaces: [] }));
-    await inForce("imageprovenance", workloadConstraint("ImageProvenance", "provenance", { label: "gate" }));
+    await inForce("imagesbydigest", workloadConstraint(imagesByDigest, "images", "gate"));
+    await inForce("imageprovenance", workloadConstraint(imageProvenance, "provenance", "gate"));
     await api.askUntil(
       ({ message }) => message.includes("ValidatingAdmissionPolicy 'gatekeeper-imagesbydigest'"),
       ...(["POST", "/api/v1/namespaces/shop/pods?dryRun=All"] as const),

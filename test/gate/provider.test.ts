@@ -5,7 +5,8 @@ import type { AddressInfo } from "node:net";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
 import { envelopeMediaType } from "../../tools/cli/registry";
 import { imageChecker } from "../../tools/gate/checker";
-import { HEALTH_PATH, openProvider, VERIFY_PATH } from "../../tools/gate/provider";
+import { HEALTH_PATH, type TeamRecord, VERIFY_PATH } from "../../policies/admission/gate/records";
+import { openProvider } from "../../tools/gate/provider";
 import { Verdicts } from "../../tools/gate/verdicts";
 import { serve } from "../cli/support/log";
 import { attestation, expectations, intotoBody, services, signEnvelope, statement } from "../cli/support/provenance";
@@ -68,6 +69,22 @@ const sendFiles =
     response.end(content);
   };
 
+/** What the team's stack says, with what a test says otherwise. */
+const record = (other: Partial<TeamRecord> = {}): TeamRecord => {
+  const { namespace, stageImages, jailedRuntimeClass, pipelines } = expectations();
+  return {
+    namespace,
+    repository: `${registryName}:5000/team-a`,
+    forges: ["forge.ssf-forge.svc.cluster.local:8443"],
+    sources: {},
+    stageImages,
+    jailedRuntimeClass,
+    pipelines: pipelines.map((one) => ({ ...one, runTemplate: { spec: one.runTemplate.spec } })),
+    ...other,
+  };
+};
+
+let records: TeamRecord[];
 let registry: RequestListener;
 let log: RequestListener;
 let asked: number;
@@ -78,20 +95,16 @@ const ports = { registry: 0, log: 0, provider: 0 };
 const startProvider = async (registryCa = certificates.registry, deadlineMilliseconds = 20_000): Promise<number> => {
   const timeoutMilliseconds = 10_000;
   const check = imageChecker({
-    teams: [
-      {
-        repository: `${registryName}:5000/team-a`,
-        registry: {
-          host: `${registryName}:5000`,
-          localPort: ports.registry,
-          caPem: registryCa.certificatePem,
-          username: "gate",
-          password: "password",
-          timeoutMilliseconds,
-        },
-        expected: expectations(),
-      },
-    ],
+    registry: {
+      host: `${registryName}:5000`,
+      localPort: ports.registry,
+      caPem: registryCa.certificatePem,
+      username: "gate",
+      password: "password",
+      timeoutMilliseconds,
+    },
+    expected: expectations(),
+    records: () => Promise.resolve(records),
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
   });
   const verdicts = new Verdicts({ check, deadlineMilliseconds, keepMilliseconds: 60_000 });
@@ -122,6 +135,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   asked = 0;
+  records = [record()];
   registry = sendFiles(good.files);
   log = serve((url) => services.log.answer(url));
   ports.provider = await startProvider();
@@ -277,6 +291,38 @@ describe("is refused, and says why:", () => {
     expect(await verdictOn()).toMatch(/SSF-GATE-003 .*SSF-VERIFY-005/);
     log = serve((url) => (url.includes("/entries") ? undefined : services.log.answer(url)));
     expect(await verdictOn()).toMatch(/SSF-GATE-002 .*not in the log/);
+  });
+});
+
+describe("what its team's records say counts:", () => {
+  const refused = /SSF-GATE-002 .*not from this source and commit: expected .*SSF-PROVENANCE-005/;
+
+  test("what earlier definitions built is admitted for as long as their record is there", async () => {
+    const [pipeline] = record().pipelines;
+    const digests = Object.fromEntries(Object.keys(pipeline?.digests ?? {}).map((name) => [name, "0".repeat(64)]));
+    const now = record({ pipelines: record().pipelines.map((one) => ({ ...one, digests })) });
+    records = [now];
+    expect(await verdictOn()).toMatch(/SSF-GATE-002 .*not by our generated pipeline/);
+    records = [now, record()];
+    expect(await verdictOn()).toBe(ADMITTED);
+  });
+
+  test("a source at a forge that the team does not have", async () => {
+    records = [record({ forges: ["github.com:443"] })];
+    expect(await verdictOn()).toMatch(refused);
+  });
+
+  test("another repository than the image's, and the image's own", async () => {
+    const repository = "https://forge.ssf-forge.svc.cluster.local:8443/service.git";
+    records = [record({ sources: { service: repository.replace("service", "other") } })];
+    expect(await verdictOn()).toMatch(refused);
+    records = [record({ sources: { service: repository, other: "https://git.example.com/other.git" } })];
+    expect(await verdictOn()).toBe(ADMITTED);
+  });
+
+  test("no team at all", async () => {
+    records = [];
+    expect(await verdictOn()).toMatch(/SSF-GATE-003 .*no image of a team of this factory.* fix: Bring up a team/);
   });
 });
 

@@ -8,10 +8,10 @@ import { falcoFiles } from "../../components/falco";
 import { NetworkPolicies } from "../../components/lib/network-policies";
 import { ed25519KeyPair, type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
-import { factoryStack, stageImages } from "../../stacks/factory";
+import { factoryStack } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
-import { image, readToolchain, source } from "../../stacks/toolchain";
+import { image, readToolchain, source, stageImages } from "../../stacks/toolchain";
 import { images } from "../../tools/toolchain/images";
 import { inputAt, render, testImage, valueOf, testCertificates } from "../support/render";
 

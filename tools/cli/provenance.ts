@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { describeHost, hostOf } from "../../components/lib/hosts";
 import type { Finding, LogFindings } from "./log";
 import { signatureFault, type SignaturePolicy, type SignedStatement, statementPayloadType, timeOf } from "./signature";
 
@@ -38,6 +39,8 @@ export interface Expectations {
   stageImages: string[];
   /** Runtime class of jailed stages; null where network policies alone are the jail. */
   jailedRuntimeClass: string | null;
+  /** Forges that the source may come from, each as `<name>:<port>`. @default any, which is shown */
+  forges?: readonly string[];
   /** Address that the source must come from. @default any, which is shown */
   source?: string;
   /** Commit that the source must be. @default any, which is shown */
@@ -162,6 +165,9 @@ const sourceFault = (statement: Statement, expected: Expectations): string | und
   );
   if (other)
     return `asked for ${repository} at ${commit}, but ${other.uri} at ${quoted(Object.values(other.digest))} was checked out`;
+  const forge = URL.canParse(repository) ? describeHost(hostOf(repository)) : repository;
+  if (expected.forges !== undefined && !expected.forges.includes(forge))
+    return `expected a source at ${quoted(expected.forges)}, found ${repository}`;
   if (expected.source !== undefined && gitUri(expected.source) !== gitUri(repository))
     return `expected source ${expected.source}, found ${repository}`;
   if (expected.commit !== undefined && expected.commit !== commit)

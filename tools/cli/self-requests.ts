@@ -1,6 +1,6 @@
 import { STAGE_LABEL } from "../../components/lib/labels";
 import type { PipelineRun } from "../../pipelines";
-import { users } from "../../policies/admission";
+import { FACTORY_NAMESPACES, type FactoryImages, users } from "../../policies/admission";
 import { FactoryError } from "../../components/lib/errors";
 import type { Kubectl } from "./kubectl";
 import type { Check } from "./provenance";
@@ -34,6 +34,8 @@ export interface RequestWorld {
   elsewhere: string;
   /** RuntimeClasses of the cluster; null where it has none. */
   runtimeClasses: { jailed: string; networked: string } | null;
+  /** Images that may run. */
+  images: FactoryImages;
   /** A run that a member may start. */
   goodRun: PipelineRun;
   /** Names of objects in the team's namespace. */
@@ -44,7 +46,7 @@ export interface RequestWorld {
 }
 
 const absent = "ssf-self-absent";
-const digest = (digit: string): string => `ssf.local/self@sha256:${digit.repeat(64)}`;
+const strange = `ssf.local/self@sha256:${"1".repeat(64)}`;
 
 const create = (object: object, as?: string): Request => ({
   args: ["create", "--dry-run=server", "--output=name", "--filename=-"],
@@ -79,10 +81,11 @@ const resolverOf = (namespace: string, kind: string, name: string) => ({
 
 /** The questions that can be asked in a world, at most one for each rule. */
 export const questions = (world: RequestWorld): Question[] => {
-  const { namespace, elsewhere, runtimeClasses, goodRun, task, networkPolicy, run, pod } = world;
+  const { namespace, elsewhere, runtimeClasses, images, goodRun, task, networkPolicy, run, pod } = world;
+  const [image = "", otherImage = ""] = images.stages;
   const inTeam = `--namespace=${namespace}`;
   const teamRule = `ssf-runs-${namespace}`;
-  const podOf = (spec: object = {}, labels: object = {}) => ({
+  const podOf = (spec: object = {}, labels: object = {}, runs = image) => ({
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name: absent, namespace, labels },
@@ -93,7 +96,7 @@ export const questions = (world: RequestWorld): Question[] => {
       containers: [
         {
           name: "main",
-          image: digest("1"),
+          image: runs,
           resources: { requests: { cpu: "1m", memory: "1Mi" }, limits: { cpu: "1m", memory: "1Mi" } },
           securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
         },
@@ -102,6 +105,10 @@ export const questions = (world: RequestWorld): Question[] => {
     },
   });
   const goodPod = create(podOf());
+  const componentOf = (runs: string) => {
+    const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined }, {}, runs);
+    return { ...kind, metadata: { ...metadata, namespace: FACTORY_NAMESPACES[0] }, spec };
+  };
   const runOf = (spec: object, metadata: object = {}) => ({
     ...goodRun,
     metadata: { ...goodRun.metadata, ...metadata },
@@ -117,7 +124,7 @@ export const questions = (world: RequestWorld): Question[] => {
     apiVersion: "tekton.dev/v1beta1",
     kind: "StepAction",
     metadata: { name: absent, namespace: where },
-    spec: { image: digest("1"), script: "true" },
+    spec: { image, script: "true" },
   });
   const resolutionRequest = {
     apiVersion: "resolution.tekton.dev/v1beta1",
@@ -167,6 +174,11 @@ export const questions = (world: RequestWorld): Question[] => {
       rule: "ssf-pod-form",
       bad: create(podOf({ hostAliases: [{ ip: "192.0.2.1", hostnames: ["a.test"] }] })),
       good: goodPod,
+    },
+    {
+      rule: "ssf-factory-images",
+      bad: create(componentOf(strange)),
+      good: create(componentOf(images.components[0] ?? "")),
     },
     { rule: "ssf-pod-access", bad: exec(namespace), good: exec(elsewhere) },
     { rule: "ssf-account-tokens", bad: token(namespace), good: token(elsewhere) },
@@ -240,7 +252,7 @@ export const questions = (world: RequestWorld): Question[] => {
       : [
           {
             rule: "ssf-pod-images",
-            bad: patch(pods, [{ op: "replace", path: "/spec/containers/0/image", value: digest("2") }]),
+            bad: patch(pods, [{ op: "replace", path: "/spec/containers/0/image", value: otherImage }]),
             good: patch(pods, coloured("labels")),
           },
           {

@@ -11,6 +11,8 @@ export interface ServiceAccess {
   caPem: string;
   /** User and password, joined by a colon. @default none */
   auth?: string;
+  /** Token that each request carries, as it is at that moment. @default none */
+  bearer?: () => string;
   /** How long it may be silent. @default 30000 */
   timeoutMilliseconds?: number;
   /**
@@ -37,7 +39,7 @@ const sizeLimit = 32 << 20;
  * @param unreadable the error for an address from which no answer came, for that reason
  */
 export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Get => {
-  const { host, localPort, caPem, auth, timeoutMilliseconds = 30_000, connections = 1 } = access;
+  const { host, localPort, caPem, auth, bearer, timeoutMilliseconds = 30_000, connections = 1 } = access;
   const [servername = "", ownPort = "443"] = host.split(":");
   const agent = new Agent({ keepAlive: true, maxSockets: connections, servername, ca: caPem });
   return (path, accept) =>
@@ -50,7 +52,7 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
           agent,
           path,
           auth,
-          headers: { host, accept },
+          headers: { host, accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer()}` }) },
           timeout: timeoutMilliseconds,
         },
         (response) => {

@@ -1,24 +1,20 @@
 import { FactoryError } from "../../components/lib/errors";
+import type { TeamRecord } from "../../policies/admission/gate/records";
 import type { Checkpoint, CheckpointMemory } from "../cli/checkpoint";
 import { checkImage, type ImageExpectations } from "../cli/image-checks";
 import { askLog, openLog } from "../cli/log";
-import type { Check } from "../cli/provenance";
+import { allHeld, bestOf, type Check } from "../cli/provenance";
 import { type ImageReference, openRegistry, type RegistryAccess } from "../cli/registry";
 import type { ServiceAccess } from "../cli/service";
 
-/** A team whose images may run, and what they must have. */
-export interface GateTeam {
-  /** Registry and path below which its images lie. */
-  repository: string;
-  /** Its registry, and who may read the team's images there. */
-  registry: RegistryAccess;
-  expected: ImageExpectations;
-}
-
 /** Settings of {@link imageChecker}. */
 export interface CheckerSettings {
-  teams: readonly GateTeam[];
+  registry: RegistryAccess;
   log: ServiceAccess;
+  /** What an image must have, whichever team's it is. */
+  expected: Pick<ImageExpectations, "signature" | "builderId">;
+  /** What images of teams must have, the newest record first. */
+  records: () => Promise<readonly TeamRecord[]>;
 }
 
 /** Remembers the largest checkpoint of this process, and starts with trust in the first one. */
@@ -34,30 +30,43 @@ const processMemory = (): CheckpointMemory => {
   };
 };
 
-/** Checks images of the teams as `factory verify` does, from within the cluster. */
-export const imageChecker = ({
-  teams,
-  log: access,
-}: CheckerSettings): ((image: ImageReference) => Promise<Check[]>) => {
+const nobodys = (image: string, records: readonly TeamRecord[]): FactoryError => {
+  const repositories = [...new Set(records.map(({ repository }) => repository))];
+  return new FactoryError({
+    code: "SSF-VERIFY-004",
+    path: image,
+    given: "no image of a team of this factory",
+    rule: "A factory vouches for the images of its own teams.",
+    fix:
+      repositories.length === 0
+        ? "Bring up a team, then build the image."
+        : `Start an image below ${repositories.join(" or ")}.`,
+  });
+};
+
+/**
+ * Checks images of the teams as `factory verify` does, from within the cluster. An image holds when it holds under one of its
+ * team's records: what was built by earlier definitions of the team may still run.
+ */
+export const imageChecker = (settings: CheckerSettings): ((image: ImageReference) => Promise<Check[]>) => {
   const memory = processMemory();
-  const log = openLog(access);
-  const known = teams.map(({ repository, registry, expected }) => ({
-    repository,
-    expected,
-    registry: openRegistry(registry),
-  }));
+  const log = openLog(settings.log);
+  const registry = openRegistry(settings.registry);
+  const { logPublicKeyPem } = settings.expected.signature;
   return async (image) => {
-    const { host, path } = image;
-    const team = known.find(({ repository }) => `${host}/${path}`.startsWith(`${repository}/`));
-    if (team === undefined)
-      throw new FactoryError({
-        code: "SSF-VERIFY-004",
-        path: `${host}/${path}`,
-        given: "no image of a team of this factory",
-        rule: "A factory vouches for the images of its own teams.",
-        fix: `Start an image below ${teams.map(({ repository }) => repository).join(" or ")}.`,
-      });
-    const { logPublicKeyPem } = team.expected.signature;
-    return checkImage(image, team.registry, team.expected, (entry) => askLog(log, entry, logPublicKeyPem, memory));
+    const name = `${image.host}/${image.path}`;
+    const records = await settings.records();
+    const owned = records.filter(({ repository }) => name.startsWith(`${repository}/`));
+    if (owned.length === 0) throw nobodys(name, records);
+    const results: Check[][] = [];
+    for (const { repository, sources, ...record } of owned) {
+      const expected = { ...settings.expected, ...record, source: sources[name.slice(repository.length + 1)] };
+      const checks = await checkImage(image, registry, expected, (entry) =>
+        askLog(log, entry, logPublicKeyPem, memory),
+      );
+      if (allHeld(checks)) return checks;
+      results.push(checks);
+    }
+    return bestOf(results);
   };
 };

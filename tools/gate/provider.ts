@@ -4,13 +4,8 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { z } from "zod";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
+import { HEALTH_PATH, VERIFY_PATH } from "../../policies/admission/gate/records";
 import type { Verdict } from "./verdicts";
-
-/** Path of the one question that a provider is asked. */
-export const VERIFY_PATH = "/verify";
-
-/** Path that says whether the provider answers; it takes no certificate. */
-export const HEALTH_PATH = "/healthz";
 
 const apiVersion = "externaldata.gatekeeper.sh/v1beta1";
 const bodyLimit = 64 << 10;

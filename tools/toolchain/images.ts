@@ -42,6 +42,7 @@ export const rootfs: Record<string, RootfsSpec> = {
     customize: [`echo 'rekor:x:${nonRoot}:${nonRoot}::/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"`],
   },
   publish: { packages: [certificates, "jq"] },
+  "node-run": { packages: ["nodejs"] },
   "node-build": { packages: [certificates, "npm"], customize: [runtimeOf(["nodejs"])] },
   "python-build": {
     packages: [certificates, "python3-pip", "libstdc++6"],
@@ -103,6 +104,9 @@ const tektonImages = [
   "workingdirinit",
   "sidecarlogresults",
 ];
+
+/** Programs of our own in TypeScript that run in images, each as one file: name -> where it starts. */
+export const bundles: Record<string, string> = { verifier: "tools/gate/main.ts" };
 
 /** Every image of the factory, by its name in the lock file. */
 export const images: Record<string, ImageSpec> = {
@@ -188,6 +192,12 @@ export const images: Record<string, ImageSpec> = {
   },
   fulcio: programImage("fulcio", "fulcio", "/usr/bin/fulcio"),
   "tls-proxy": { rootfs: "tls-proxy", files: {}, config: { User: user } },
+  gatekeeper: programImage("gatekeeper", "gatekeeper", "/manager"),
+  verifier: {
+    rootfs: "node-run",
+    files: { "/usr/lib/verifier/verifier.js": "verifier/verifier.js" },
+    config: { Entrypoint: ["/usr/bin/node", "/usr/lib/verifier/verifier.js"], User: user },
+  },
   shell: { rootfs: "shell", files: {}, config: { User: user } },
   "stage-git": { rootfs: "git", files: {}, config: { User: user } },
   "stage-go": {

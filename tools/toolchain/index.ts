@@ -5,6 +5,7 @@ import { FactoryError } from "../../components/lib/errors";
 import { IMAGE_HOST } from "../../components/lib/images";
 import { dockerAnswers } from "../plugins/kind/container-engine";
 import { buildRootfs, installPackages, missingPackages, rootfsKey } from "./debian";
+import { buildBundle, bundleKey } from "./bundle";
 import {
   buildModule,
   dropGoCaches,
@@ -15,7 +16,7 @@ import {
   moduleKey,
   moduleVersion,
 } from "./go";
-import { images, rootfs, type ImageSpec } from "./images";
+import { bundles, images, rootfs, type ImageSpec } from "./images";
 import { modules, type PluginSpec } from "./modules";
 import { layOutNode } from "./node-image";
 import { Layout, reproducibleTar, type Image } from "./oci";
@@ -309,7 +310,7 @@ const diskFull = (given: string): FactoryError =>
 const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<ToolchainLock> => {
   const outputs: Record<string, string> = {};
   const names = await modulesFor(extras);
-  const total = 1 + names.length + Object.keys(rootfs).length + 5;
+  const total = 1 + names.length + Object.keys(bundles).length + Object.keys(rootfs).length + 5;
   let started = 0;
 
   const step = async (
@@ -360,6 +361,11 @@ const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<Toolchai
       }),
     )),
     ["module", "go-release", isStored("go-release", goReleaseKey), goRelease],
+    ...(await Promise.all(
+      Object.entries(bundles).map(async ([name, entry]): Promise<Parameters<typeof step>> => {
+        return ["module", name, isStored(name, await bundleKey(entry)), () => buildBundle(name, entry)];
+      }),
+    )),
     ...Object.entries(rootfs).map(([name, spec]): Parameters<typeof step> => [
       "root file system",
       `rootfs-${name}`,

@@ -246,8 +246,9 @@ export const modules: Record<string, ModuleSpec> = {
   cosign: { upstream: "github.com/sigstore/cosign/v3", programs: { cosign: "cmd/cosign" }, extra: true },
   gatekeeper: {
     upstream: "github.com/open-policy-agent/gatekeeper/v3",
-    programs: { gator: "cmd/gator" },
-    extra: true,
+    programs: { gatekeeper: ".", gator: "cmd/gator" },
+    stamps: { "github.com/open-policy-agent/gatekeeper/v3/pkg/version.Version": "${version}" },
+    share: ["deploy"],
   },
   "kube-bench": {
     upstream: "github.com/aquasecurity/kube-bench",

@@ -1,5 +1,5 @@
 import { deadlines } from "./deadlines";
-import { type GateObject, regoTemplate } from "./template";
+import { type GateTemplate, regoTemplate } from "./template";
 
 /** Name of the provider that {@link imageProvenance} asks. */
 export const PROVIDER = "image-provenance";
@@ -11,7 +11,7 @@ export const ADMITTED = "admitted";
  * Workloads run images whose provenance holds. Every image must have an answer of its own that admits it: an answer that
  * is missing, late or of another form refuses, and so does a workload in which no image is found.
  */
-export const imageProvenance: GateObject = regoTemplate(
+export const imageProvenance: GateTemplate = regoTemplate(
   "ImageProvenance",
   "A workload runs images that this factory built, from the source and by the pipeline that their provenance names.",
   `package imageprovenance
@@ -53,10 +53,16 @@ violation contains {"msg": "SSF-GATE-005 containers[]: none found; rule: A workl
 `,
 );
 
-/** What Gatekeeper must know of the provider: where it is, whose certificate it shows, and how long it may take. */
-export const imageProvider = (url: string, caPem: string): GateObject => ({
+/** The provider as an object of the cluster, but for its {@link providerSpec}. */
+export const PROVIDER_OBJECT = {
   apiVersion: "externaldata.gatekeeper.sh/v1beta1",
   kind: "Provider",
   metadata: { name: PROVIDER },
-  spec: { url, timeout: deadlines.providerSeconds, caBundle: Buffer.from(caPem).toString("base64") },
+} as const;
+
+/** What Gatekeeper must know of the provider: where it is, whose certificate it shows, and how long it may take. */
+export const providerSpec = (url: string, caPem: string) => ({
+  url,
+  timeout: deadlines.providerSeconds,
+  caBundle: Buffer.from(caPem).toString("base64"),
 });

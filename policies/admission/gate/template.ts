@@ -26,9 +26,14 @@ export interface GateObject {
   spec: object;
 }
 
+/** A ConstraintTemplate. */
+export interface GateTemplate extends GateObject {
+  spec: { crd: { spec: { names: { kind: string }; validation?: object } }; targets: object[] };
+}
+
 const target = "admission.k8s.gatekeeper.sh";
 
-const templateObject = (kind: string, protects: string, engine: object): GateObject => ({
+const templateObject = (kind: string, protects: string, engine: object): GateTemplate => ({
   apiVersion: "templates.gatekeeper.sh/v1",
   kind: "ConstraintTemplate",
   metadata: { name: kind.toLowerCase(), annotations: { description: protects } },
@@ -36,7 +41,7 @@ const templateObject = (kind: string, protects: string, engine: object): GateObj
 });
 
 /** A template whose conditions are in CEL. What it cannot evaluate is refused. */
-export const celTemplate = ({ kind, protects, variables, validations }: CelTemplate): GateObject =>
+export const celTemplate = ({ kind, protects, variables, validations }: CelTemplate): GateTemplate =>
   templateObject(kind, protects, {
     code: [
       {
@@ -52,7 +57,7 @@ export const celTemplate = ({ kind, protects, variables, validations }: CelTempl
   });
 
 /** A template in Rego, for what CEL cannot ask: a provider of external data. */
-export const regoTemplate = (kind: string, protects: string, rego: string): GateObject =>
+export const regoTemplate = (kind: string, protects: string, rego: string): GateTemplate =>
   templateObject(kind, protects, { code: [{ engine: "Rego", source: { version: "v1", rego } }] });
 
 /** Kinds that workloads are made of. */
@@ -62,21 +67,13 @@ const workloads = [
   { apiGroups: ["batch"], kinds: ["Job", "CronJob"] },
 ];
 
-/** Which namespaces a constraint holds in: all but the named ones, or those with a label. */
-export type GateScope = { exceptNamespaces: readonly string[] } | { label: string };
-
-/** A template, put into force over workloads. */
-export const workloadConstraint = (kind: string, name: string, scope: GateScope): GateObject => ({
+/** A template, put into force over workloads of the namespaces with a label. */
+export const workloadConstraint = ({ spec }: GateTemplate, name: string, label: string): GateObject => ({
   apiVersion: "constraints.gatekeeper.sh/v1beta1",
-  kind,
+  kind: spec.crd.spec.names.kind,
   metadata: { name },
   spec: {
     enforcementAction: "deny",
-    match: {
-      kinds: workloads,
-      ...("label" in scope
-        ? { namespaceSelector: { matchExpressions: [{ key: scope.label, operator: "Exists" }] } }
-        : { excludedNamespaces: [...scope.exceptNamespaces] }),
-    },
+    match: { kinds: workloads, namespaceSelector: { matchExpressions: [{ key: label, operator: "Exists" }] } },
   },
 });

@@ -1,8 +1,6 @@
-import { as, teamSpace } from "../support/world";
+import { as, listedImage as image, otherListedImage as otherImage, strangeImage, teamSpace } from "../support/world";
 import { type Case, create, inNamespace, patch, type Request } from "./case";
 
-const image = `registry.test/app@sha256:${"1".repeat(64)}`;
-const otherImage = image.replaceAll("1", "2");
 const pods = inNamespace("v1", teamSpace, "pods");
 
 const container = (more: object = {}) => ({
@@ -65,6 +63,7 @@ const refusedForm: [attempt: string, code: string, spec: object, twin?: object][
     { containers: [container({ envFrom: [{ configMapRef: { name: "settings", optional: true } }] })] },
   ],
   ["an image by tag", "007", { containers: [container({ image: "registry.test/app:1.0" })] }],
+  ["an image that is not of the factory", "007", { containers: [container({ image: strangeImage })] }],
   ["an init container's image by tag", "007", { initContainers: [container({ name: "first", image: "app:1" })] }],
   ["a token of the API server", "008", { automountServiceAccountToken: true }, { automountServiceAccountToken: false }],
   [

@@ -11,8 +11,16 @@ import { teamArgs, testKeys } from "../../pipelines/fixtures";
 import { render, type Rendered, testImage } from "../../support/render";
 import { type Answer, type ApiServer, type Requester, startApiServer } from "./api-server";
 
+/** A namespace of the factory's own components. */
+export const factorySpace = "gatekeeper-system";
+
 /** Namespace of the team whose rules are tried, one of a team without a rule of its own, and one that is no team's. */
 export const [teamSpace, bareSpace, otherSpace] = ["team-a", "team-bare", "elsewhere"];
+
+/** Images that the factory and its stages may run, and one that nobody may. */
+export const [listedImage, otherListedImage, strangeImage] = ["1", "2", "3"].map(
+  (digit) => `registry.test/app@sha256:${digit.repeat(64)}`,
+) as [string, string, string];
 
 /** Group with every right and no place in the rules, so that a refusal is admission's. */
 const EVERYTHING = "test:everything";
@@ -43,6 +51,7 @@ const admission = () =>
     jailedRuntimeClass: "jailed",
     networkedRuntimeClass: "networked",
     unjailedServiceAccounts: ["ingest-source", "ingest-dependencies", "publish"],
+    images: { components: [listedImage], stages: [listedImage, otherListedImage] },
     stackUsers: ["kubernetes-admin"],
     stackGroups: ["kubeadm:cluster-admins", "system:masters"],
   });
@@ -155,10 +164,11 @@ export const startWorld = async (): Promise<ApiServer> => {
     for (const who of [as.stack, as.operator])
       await server.askUntil(isDone, "GET", "/apis/node.k8s.io/v1/runtimeclasses", undefined, who);
     for (const object of objectsOf((await render(admission)).resources)) await make(object, as.stack);
-    await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: otherSpace } }, as.operator);
+    for (const name of [otherSpace, factorySpace])
+      await make({ apiVersion: "v1", kind: "Namespace", metadata: { name } }, as.operator);
     const labels = { [TEAM_LABEL]: "bare" };
     await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: bareSpace, labels } }, as.stack);
-    await make(account(otherSpace), as.operator);
+    for (const name of [otherSpace, factorySpace]) await make(account(name), as.operator);
 
     const tenant = objectsOf((await render(team)).resources);
     const served = "/apis/tekton.dev/v1/pipelineruns";

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { GateObject } from "../../../policies/admission/gate/template";
+import { type GateObject, type GateTemplate, workloadConstraint } from "../../../policies/admission/gate/template";
 import { programPath } from "../../support/programs";
 
 /** One object that asks to be admitted, and what the gate must say. */
@@ -12,6 +12,13 @@ export interface GateCase {
   /** What the refusal says, as a regular expression; undefined when the object is admitted. */
   refusal?: string;
 }
+
+/** A template in force over workloads of every namespace, since gator knows none with a label. */
+export const everywhere = (template: GateTemplate): GateObject => {
+  const constraint = workloadConstraint(template, "sample", "unused");
+  const { namespaceSelector: _, ...match } = (constraint.spec as { match: { namespaceSelector: object } }).match;
+  return { ...constraint, spec: { ...constraint.spec, match } };
+};
 
 /** Lets gator try the cases against a template and its constraint; throws with its whole report where one differs. */
 export const verifyCases = async (

@@ -1,7 +1,7 @@
-import { imageProvenance, imageProvider } from "../../../policies/admission/gate/image-provenance";
+import { imageProvenance, PROVIDER_OBJECT, providerSpec } from "../../../policies/admission/gate/image-provenance";
 import { type GateObject, workloadConstraint } from "../../../policies/admission/gate/template";
 import { describeWith } from "../../support/programs";
-import { type GateCase, verifyCases } from "./gator";
+import { everywhere, type GateCase, verifyCases } from "./gator";
 
 const image = `registry.test/app@sha256:${"a".repeat(64)}`;
 const other = image.replaceAll("a", "b");
@@ -17,9 +17,8 @@ const answered = (): GateObject => {
   return { ...template, spec: { ...rest, crd: { spec: { ...crd.spec, validation } } } };
 };
 
-const scope = { exceptNamespaces: [] };
 const constraint = (answer: unknown): GateObject => {
-  const object = workloadConstraint("ImageProvenance", "image-provenance", scope);
+  const object = everywhere(imageProvenance);
   return { ...object, spec: { ...object.spec, parameters: { answer } } };
 };
 
@@ -110,17 +109,17 @@ describeWith("gator")("provenance of images, in Gatekeeper's own engine", () => 
 });
 
 test("the provider may take as long as it is given, and shows a certificate of this authority", () => {
-  expect(imageProvider("https://gate.test/verify", "PEM")).toMatchObject({
-    apiVersion: "externaldata.gatekeeper.sh/v1beta1",
-    kind: "Provider",
-    metadata: { name: "image-provenance" },
-    spec: { url: "https://gate.test/verify", timeout: 5, caBundle: "UEVN" },
+  expect(PROVIDER_OBJECT).toMatchObject({ kind: "Provider", metadata: { name: "image-provenance" } });
+  expect(providerSpec("https://gate.test/verify", "PEM")).toEqual({
+    url: "https://gate.test/verify",
+    timeout: 5,
+    caBundle: "UEVN",
   });
   expect(JSON.stringify(imageProvenance)).toContain('external_data({\\"provider\\": \\"image-provenance\\"');
 });
 
 test("a constraint can be put into force in namespaces with a label", () => {
-  expect(workloadConstraint("ImageProvenance", "x", { label: "gate" }).spec).toMatchObject({
+  expect(workloadConstraint(imageProvenance, "x", "gate").spec).toMatchObject({
     enforcementAction: "deny",
     match: { namespaceSelector: { matchExpressions: [{ key: "gate", operator: "Exists" }] } },
   });

@@ -1,5 +1,5 @@
 import { factoryRules } from "../../../policies/admission";
-import { readToolchain } from "../../../stacks/toolchain";
+import { factoryImages, readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
 import { type Kubectl, openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
@@ -17,9 +17,6 @@ export interface SelfReport {
   notAsked: NotAsked[];
 }
 
-/** Images that Tekton adds to the pods of every stage. */
-const tektonHelpers = ["tekton-entrypoint", "tekton-nop", "tekton-workingdirinit", "tekton-sidecarlogresults", "shell"];
-
 const firstName = async (kubectl: Kubectl, resource: string, namespace: string): Promise<string | undefined> => {
   const names = await kubectl.text(["get", resource, `--namespace=${namespace}`, "--output=name"]);
   return /^\S+\/(\S+)$/m.exec(names)?.[1];
@@ -31,15 +28,14 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const teams = await Promise.all(names.map((name) => readOutputs(workspace, "team", name)));
   const kubectl = openKubectl(factory.kubeconfig);
   const objects = await readCluster(kubectl);
-  const { images } = readToolchain();
-  const { runtimeClasses, stageImages } = factory;
-  const settings = { runtimeClasses, unjailedServiceAccounts: [], stack: { users: [], groups: [] } };
+  const images = factoryImages(readToolchain());
+  const { runtimeClasses } = factory;
+  const settings = { runtimeClasses, unjailedServiceAccounts: [], images, stack: { users: [], groups: [] } };
   const teamRules = teams.map(({ namespace }) => `ssf-runs-${namespace}`);
   const expected = [...factoryRules(settings).map(({ name }) => name), ...teamRules];
-  const helpers = tektonHelpers.flatMap((name) => images[name]?.reference ?? []);
   const checks = checkObjects(objects, {
-    images: Object.values(images).map(({ reference }) => reference),
-    teamImages: [...Object.values(stageImages), ...helpers],
+    images: images.components,
+    teamImages: images.stages,
     rules: expected,
     now: new Date(),
   });
@@ -49,6 +45,7 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
       namespace,
       elsewhere: "default",
       runtimeClasses,
+      images,
       goodRun: goodRunOf(team),
       task: await firstName(kubectl, "tasks.tekton.dev", namespace),
       networkPolicy: await firstName(kubectl, "networkpolicies.networking.k8s.io", namespace),

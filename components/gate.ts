@@ -1,0 +1,69 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+import {
+  gateConstraints,
+  type GateObject,
+  gateTemplates,
+  PROVIDER_OBJECT,
+  providerSpec,
+} from "../policies/admission/gate";
+import { standardLabels } from "./lib/labels";
+import { timeouts } from "./lib/timeouts";
+
+/** Arguments of {@link Gate}. */
+export interface GateArgs {
+  /** Where the verifier is asked; by the name in its certificate. */
+  verifierUrl: pulumi.Input<string>;
+  /** Authority that the verifier's certificate comes from, as PEM. */
+  caPem: pulumi.Input<string>;
+}
+
+/**
+ * The policies of the gate, in force in every namespace with the label `secure-software-factory.dev/gate`: workloads run
+ * images with provenance of this factory, by digest, and within bounds.
+ * @example
+ * new Gate("gate", { verifierUrl: verifier.url, caPem }, { dependsOn: [gatekeeper, verifier] });
+ */
+export class Gate extends pulumi.ComponentResource {
+  /** The rules, once all are in force. */
+  public readonly constraints: pulumi.Output<string[]>;
+
+  constructor(name: string, args: GateArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("secure-software-factory:index:Gate", name, args, opts);
+    const make = (object: GateObject, dependsOn: pulumi.Resource[], waitFor?: string) =>
+      new k8s.apiextensions.CustomResource(
+        `${name}-${object.kind.toLowerCase()}-${object.metadata.name}`,
+        {
+          apiVersion: object.apiVersion,
+          kind: object.kind,
+          metadata: {
+            name: object.metadata.name,
+            labels: standardLabels("gate"),
+            annotations: {
+              ...object.metadata.annotations,
+              ...(waitFor === undefined ? {} : { "pulumi.com/waitFor": waitFor }),
+            },
+          },
+          spec: object.spec,
+        },
+        { parent: this, dependsOn, customTimeouts: timeouts.reconciled },
+      );
+    const { apiVersion, kind, metadata } = PROVIDER_OBJECT;
+    const provider = new k8s.apiextensions.CustomResource(
+      `${name}-provider`,
+      {
+        apiVersion,
+        kind,
+        metadata: { ...metadata, labels: standardLabels("gate") },
+        spec: pulumi.all([args.verifierUrl, args.caPem]).apply(([url, caPem]) => providerSpec(url, caPem)),
+      },
+      { parent: this, customTimeouts: timeouts.plain },
+    );
+    const templates = gateTemplates.map((template) => make(template, [provider], "jsonpath={.status.created}=true"));
+    const constraints = gateConstraints.map((constraint) => make(constraint, templates));
+
+    this.constraints = pulumi.all(constraints.map(({ id }) => id));
+    this.registerOutputs({ constraints: this.constraints });
+  }
+}

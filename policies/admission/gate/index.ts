@@ -1,0 +1,18 @@
+import { GATE_LABEL } from "../../../components/lib/labels";
+import { imageProvenance } from "./image-provenance";
+import { imagesByDigest } from "./images-by-digest";
+import { type GateObject, type GateTemplate, workloadConstraint } from "./template";
+import { workloadBounds } from "./workload-bounds";
+
+export { PROVIDER_OBJECT, providerSpec } from "./image-provenance";
+export type { GateObject, GateTemplate } from "./template";
+
+/** Every template of the gate. */
+export const gateTemplates: readonly GateTemplate[] = [imagesByDigest, workloadBounds, imageProvenance];
+
+/** Every rule of the gate; they hold in the namespaces that ask for it by their label. */
+export const gateConstraints: readonly GateObject[] = [
+  workloadConstraint(imagesByDigest, "ssf-images-by-digest", GATE_LABEL),
+  workloadConstraint(workloadBounds, "ssf-workload-bounds", GATE_LABEL),
+  workloadConstraint(imageProvenance, "ssf-image-provenance", GATE_LABEL),
+];
