@@ -8,8 +8,12 @@ import {
   PROVIDER_OBJECT,
   providerSpec,
 } from "../policies/admission/gate";
-import { standardLabels } from "./lib/labels";
+import { GATE_LABEL, standardLabels } from "./lib/labels";
+import { openNamespace } from "./lib/namespace";
 import { timeouts } from "./lib/timeouts";
+
+/** Namespace behind the gate in which nothing runs: `verify self` asks there whether the gate answers. */
+export const GATE_NAMESPACE = "ssf-gate";
 
 /** Arguments of {@link Gate}. */
 export interface GateArgs {
@@ -61,6 +65,11 @@ export class Gate extends pulumi.ComponentResource {
       { parent: this, customTimeouts: timeouts.plain },
     );
     const templates = gateTemplates.map((template) => make(template, [provider], "jsonpath={.status.created}=true"));
+    openNamespace(name, this, {
+      name: GATE_NAMESPACE,
+      labels: { ...standardLabels("gate"), [GATE_LABEL]: "" },
+      level: "restricted",
+    });
     const constraints = gateConstraints.map((constraint) => make(constraint, templates));
 
     this.constraints = pulumi.all(constraints.map(({ id }) => id));

@@ -3,6 +3,7 @@ import { connections } from "./connections";
 import { definitionsChanged } from "./definitions-changed";
 import { definitionsEdited } from "./definitions-edited";
 import { forgedMarks } from "./forged-marks";
+import { gateOutage } from "./gate-outage";
 import { inlineSpecs } from "./inline-specs";
 import { jail } from "./jail";
 import { maliciousBuild } from "./malicious-build";
@@ -13,6 +14,7 @@ import { references } from "./references";
 import { results } from "./results";
 import { rights } from "./rights";
 import type { FactoryAttack } from "./support";
+import { unprovenImages } from "./unproven-images";
 import { workspaces } from "./workspaces";
 
 /** Every attack, in the order in which they run: what takes a moment first. */
@@ -30,6 +32,8 @@ export const attacks: readonly FactoryAttack[] = [
   results,
   jail,
   forgedMarks,
+  unprovenImages,
   maliciousBuild,
   cachePoisoning,
+  gateOutage,
 ];

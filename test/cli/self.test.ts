@@ -1,4 +1,4 @@
-import { TEAM_LABEL } from "../../components/lib/labels";
+import { GATE_LABEL, TEAM_LABEL } from "../../components/lib/labels";
 import { type Component, componentsOf, describeInside, firstExpiryOf } from "../../tools/cli/components";
 import { exitCode } from "../../tools/cli/outcome";
 import { checkObjects, type Promises } from "../../tools/cli/self-checks";
@@ -6,6 +6,7 @@ import { type ClusterObjects, readCluster, selects } from "../../tools/cli/self-
 import { answerOf, askRules, judge, type Question, questions, type RequestWorld } from "../../tools/cli/self-requests";
 import { selfOutcome } from "../../tools/cli/verbs/verify-self";
 import { factoryRules } from "../../policies/admission";
+import { gateConstraints } from "../../policies/admission/gate";
 import { goodRun } from "../admission/cases/runs";
 import type { Kubectl } from "../../tools/cli/kubectl";
 
@@ -19,6 +20,18 @@ const pod = (namespace: string, reference: string, spec: object = {}, imageID = 
   metadata: { namespace, name: "pod" },
   spec: { containers: [{ name: "main", image: reference }], serviceAccountName: "rekor", ...spec },
   status: { phase: "Running", containerStatuses: [{ name: "main", imageID }] },
+});
+const gateRule = (change: object = {}) => ({
+  kind: "Sample",
+  metadata: { name: "ssf-gate-rule" },
+  spec: { enforcementAction: "deny" },
+  status: {
+    byPod: [
+      { operations: ["audit", "status"], enforced: false },
+      { operations: ["webhook"], enforced: true },
+    ],
+  },
+  ...change,
 });
 const namespace = (name: string, labels: object) => ({ metadata: { name, labels } });
 const policy = (change: object = {}) => ({
@@ -39,6 +52,22 @@ const webhook = (failurePolicy: string, caBundle = "Y2E=") => ({
     { name: "hook.test", failurePolicy, clientConfig: { caBundle, service: { namespace: "ssf-rekor", name: "hook" } } },
   ],
 });
+const gateWebhook = (namespaces: string[], labels: object = {}) => ({
+  kind: "ValidatingWebhookConfiguration",
+  metadata: { name: "gate" },
+  webhooks: [
+    {
+      name: "validation.gatekeeper.sh",
+      failurePolicy: "Fail",
+      namespaceSelector: {
+        matchLabels: labels,
+        matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "NotIn", values: namespaces }],
+      },
+      clientConfig: { caBundle: "Y2E=", service: { namespace: "ssf-rekor", name: "hook" } },
+    },
+  ],
+});
+const exempt = ["kube-system", "gatekeeper-system"];
 const endpoints = (ready: boolean) => ({
   metadata: { namespace: "ssf-rekor", name: "hook-x", labels: { "kubernetes.io/service-name": "hook" } },
   endpoints: [{ conditions: { ready } }],
@@ -66,7 +95,8 @@ const good = {
   namespaces: [rekorSpace, teamSpace, namespace("default", {})] as object[],
   validatingadmissionpolicies: [policy()] as object[],
   validatingadmissionpolicybindings: [binding(["Deny", "Audit"], inTeams)] as object[],
-  "validatingwebhookconfigurations,mutatingwebhookconfigurations": [webhook("Fail")] as object[],
+  "validatingwebhookconfigurations,mutatingwebhookconfigurations": [webhook("Fail"), gateWebhook(exempt)] as object[],
+  constraint: [gateRule()] as object[],
   "endpointslices.discovery.k8s.io": [endpoints(true)] as object[],
   "clusterspiffeids.spire.spiffe.io": [identity()] as object[],
   "certificates.cert-manager.io": [certificate("True", "2030-01-01T00:00:00Z")] as object[],
@@ -82,6 +112,7 @@ const promises: Promises = {
   images: [image],
   teamImages: [stage],
   rules: ["ssf-rule"],
+  gateRules: ["ssf-gate-rule"],
   now: new Date("2026-11-23T00:00:00Z"),
 };
 const failures = async (change: Partial<typeof good> = {}, secrets = "", promised = promises) =>
@@ -147,14 +178,18 @@ const bad: [string, Partial<typeof good>, string][] = [
   ],
   [
     "a webhook that fails open",
-    { [webhooks]: [webhook("Ignore")] },
+    { [webhooks]: [webhook("Ignore"), gateWebhook(exempt)] },
     "006 Validating hook, hook.test: failurePolicy Ignore",
   ],
-  ["a webhook without authority", { [webhooks]: [webhook("Fail", "")] }, "007 Validating hook, hook.test: no caBundle"],
+  [
+    "a webhook without authority",
+    { [webhooks]: [webhook("Fail", ""), gateWebhook(exempt)] },
+    "007 Validating hook, hook.test: no caBundle",
+  ],
   [
     "a webhook that does not answer",
-    { "endpointslices.discovery.k8s.io": [endpoints(false)] },
-    "007 Validating hook, hook.test: service ssf-rekor/hook has no ready endpoint",
+    { "endpointslices.discovery.k8s.io": [endpoints(false)], [webhooks]: [gateWebhook(exempt)] },
+    "007 Validating gate, validation.gatekeeper.sh: service ssf-rekor/hook has no ready endpoint",
   ],
   [
     "a token that is mounted by itself",
@@ -191,10 +226,51 @@ const bad: [string, Partial<typeof good>, string][] = [
     { namespaces: [namespace("ssf-rekor", { "kubernetes.io/metadata.name": "ssf-rekor" }), teamSpace] },
     "013 ssf-rekor: none, not restricted",
   ],
+  ["a gate without its rule", { constraint: [] }, "014 ssf-gate-rule: not there"],
+  [
+    "a rule of the gate that only warns",
+    { constraint: [gateRule({ spec: { enforcementAction: "warn" } })] },
+    "014 ssf-gate-rule: enforcementAction warn",
+  ],
+  [
+    "a rule of the gate that the webhook does not know",
+    { constraint: [gateRule({ status: { byPod: [{ operations: ["audit"], enforced: true }] } })] },
+    "014 ssf-gate-rule: not enforced",
+  ],
+  [
+    "one webhook of several that does not enforce a rule",
+    {
+      constraint: [
+        gateRule({
+          status: { byPod: [true, false].map((enforced) => ({ operations: ["webhook"], enforced })) },
+        }),
+      ],
+    },
+    "014 ssf-gate-rule: not enforced",
+  ],
+  ["a factory without gate", { [webhooks]: [webhook("Fail")] }, "015 validation.gatekeeper.sh: not there"],
 ];
 
 test.each(bad)("finds %s", async (_, change, expected) => {
   expect(await failures(change)).toEqual([`SSF-SELF-${expected}`]);
+});
+
+test.each([
+  ["another namespace", gateWebhook([...exempt, "shop"])],
+  ["those without a label", gateWebhook(exempt, { gate: "on" })],
+])("finds a gate that is not asked about %s", async (_, hook) => {
+  expect(await failures({ [webhooks]: [hook] })).toEqual([
+    expect.stringMatching(/^SSF-SELF-015 validation\.gatekeeper\.sh selects namespaces by \{/),
+  ]);
+});
+
+test("what runs behind the gate is no part of the factory; what runs beside it is looked at", async () => {
+  const shop = (labels: object) => ({
+    pods: [...good.pods, pod("shop", "registry.test/team-a/app:1")],
+    namespaces: [...good.namespaces, namespace("shop", { ...restricted, ...labels })],
+  });
+  expect(await failures(shop({ [GATE_LABEL]: "" }))).toEqual([]);
+  expect(await failures(shop({}))).toEqual([expect.stringContaining("SSF-SELF-001 shop/pod")]);
 });
 
 test("finds a rule that is not bound with Deny, one that is not there, and a long-lived token", async () => {
@@ -226,6 +302,7 @@ const world: RequestWorld = {
   networkPolicy: "deny-all",
   run: "run",
   pod: "pod",
+  built: `registry.test/team-a/app@${digest("4")}`,
 };
 
 test("there is a question for every rule, and nothing that it asks is stored", () => {
@@ -235,7 +312,8 @@ test("there is a question for every rule, and nothing that it asks is stored", (
     images: world.images,
     stack: { users: [], groups: [] },
   };
-  const rules = [...factoryRules(settings).map(({ name }) => name), "ssf-runs-team-a"].sort();
+  const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
+  const rules = [...factoryRules(settings).map(({ name }) => name), "ssf-runs-team-a", ...gateRules].sort();
   const asked = questions(world);
   expect(asked.map(({ rule }) => rule).sort()).toEqual(rules);
   for (const { bad: refused, good: admitted } of asked)
@@ -258,6 +336,17 @@ test("a rule holds when it, and no other, refuses the bad request, and none refu
   const byOther = answerOf(denied.replaceAll("ssf-rule", "ssf-other"));
   expect(judge(question, byOther, admitted)).toMatchObject({ isCovered: true });
   expect(judge({ ...question, behind: undefined }, byOther, admitted)).toMatchObject({ isCovered: false });
+});
+
+test.each([
+  [denied, "ssf-rule"],
+  [
+    "ValidatingAdmissionPolicy 'gatekeeper-sample' with binding 'gatekeeper-sample-ssf-gate-rule' denied request: SSF-GATE-001 x",
+    "ssf-gate-rule",
+  ],
+  ['admission webhook "validation.gatekeeper.sh" denied the request: [ssf-gate-rule] SSF-GATE-002 x', "ssf-gate-rule"],
+])("reads who refused: %s", (message, by) => {
+  expect(answerOf(message)).toEqual({ is: "refused", by });
 });
 
 test("a rule that nothing can be asked about is never held", async () => {

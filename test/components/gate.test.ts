@@ -132,6 +132,7 @@ describe("Gate", () => {
     const rules = ["ImagesByDigest", "WorkloadBounds", "ImageProvenance"];
     expect(rendering.childrenOf("gate")).toEqual(
       [
+        "core/v1:Namespace gate-ns",
         "externaldata.gatekeeper.sh/v1beta1:Provider gate-provider",
         ...kinds.map((kind) => `templates.gatekeeper.sh/v1:ConstraintTemplate gate-constrainttemplate-${kind}`),
         ...rules.map((kind) => {

@@ -77,6 +77,7 @@ export interface ClusterObject {
 const refusers: [Refuser, RegExp][] = [
   ["admission policy", /ValidatingAdmissionPolicy '[^']+' with binding '[^']+' denied request/],
   ["admission policy", /admission webhook "[^"]*gatekeeper[^"]*" denied the request/],
+  ["admission policy", /failed calling webhook "validation\.gatekeeper\.sh"/],
   ["Tekton's webhook", /admission webhook "[^"]*tekton\.dev" denied the request/],
   ["Pod Security", /violates PodSecurity/],
   ["RBAC", /(User|user) "[^"]+" cannot |cannot impersonate/],

@@ -255,7 +255,7 @@ const runFault = (statement: Statement, pipeline: ExpectedPipeline | undefined, 
   if (!same(runSpec.taskRunTemplate.podTemplate, template.taskRunTemplate.podTemplate))
     return "the run changed the pods of all stages";
   const byStage = (specs: RunSpec["taskRunSpecs"]) =>
-    specs.toSorted((a, b) => (a.pipelineTaskName < b.pipelineTaskName ? -1 : 1));
+    [...specs].sort((a, b) => (a.pipelineTaskName < b.pipelineTaskName ? -1 : 1));
   return same(byStage(runSpec.taskRunSpecs), byStage(template.taskRunSpecs))
     ? undefined
     : "the run changed service account, pod or steps of a stage";

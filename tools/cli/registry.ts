@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { sha256 } from "../../components/lib/digest";
 import { FactoryError } from "../../components/lib/errors";
-import { sbomMediaType } from "../../pipelines";
+import { sbomMediaType } from "../../pipelines/stages/scan";
 import { openService, type ServiceAccess } from "./service";
 
 /** An image by digest: repository as in `host:port/path`, digest as in `sha256:<hex>`. */

@@ -1,4 +1,6 @@
-import { TEAM_LABEL } from "../../components/lib/labels";
+import { isDeepStrictEqual } from "node:util";
+import { EXEMPT_NAMESPACES } from "../../components/gatekeeper";
+import { GATE_LABEL, TEAM_LABEL } from "../../components/lib/labels";
 import type { Check } from "./provenance";
 import { type ClusterObjects, selects } from "./self-cluster";
 
@@ -10,6 +12,8 @@ export interface Promises {
   teamImages: readonly string[];
   /** Admission rules that must be there. */
   rules: readonly string[];
+  /** Rules of the gate that must be there. */
+  gateRules: readonly string[];
   now: Date;
 }
 
@@ -28,6 +32,8 @@ const titles = {
   identities: ["SSF-SELF-011", "only the named workloads have an identity"],
   certificates: ["SSF-SELF-012", "every certificate is ready and not past its renewal"],
   podSecurity: ["SSF-SELF-013", "every namespace has its level of Pod Security"],
+  gate: ["SSF-SELF-014", "every rule of the gate is enforced by the webhook"],
+  exempt: ["SSF-SELF-015", "the gate is asked about every namespace but those without which it could not come up"],
 } as const;
 
 /** A check that failed when it has offenders. */
@@ -39,6 +45,7 @@ export const selfCheck = (name: keyof typeof titles, offenders: readonly string[
 /** Service accounts whose pods Kubernetes may give a token by itself, by namespace, and why. */
 const automounts: Readonly<Record<string, string>> = {
   "kube-system": "Kubernetes' and the network's own pods",
+  "gatekeeper-system": "upstream's controllers",
   "ssf-cert-manager": "upstream's controllers",
   "ssf-storage": "makes volumes",
   "ssf-triggers": "event listeners start runs",
@@ -63,13 +70,16 @@ const place = ({ namespace, name }: { namespace: string; name: string }): string
 
 const digestOf = (image: string): string | undefined => /@(sha256:[0-9a-f]{64})$/.exec(image)?.[1];
 
-const teamsOf = ({ namespaces }: ClusterObjects): Set<string> =>
-  new Set(namespaces.filter(({ metadata }) => TEAM_LABEL in metadata.labels).map(({ metadata }) => metadata.name));
+const labelled = ({ namespaces }: ClusterObjects, label: string): Set<string> =>
+  new Set(namespaces.filter(({ metadata }) => label in metadata.labels).map(({ metadata }) => metadata.name));
 
 const checkImages = (objects: ClusterObjects, { images, teamImages }: Promises): Check => {
-  const teams = teamsOf(objects);
+  const teams = labelled(objects, TEAM_LABEL);
+  const gated = labelled(objects, GATE_LABEL);
+  // What runs behind the gate was built by the factory, and is no part of it.
+  const own = objects.pods.filter(({ metadata }) => !gated.has(metadata.namespace));
   let count = 0;
-  const offenders = objects.pods.flatMap(({ metadata, spec, status }) => {
+  const offenders = own.flatMap(({ metadata, spec, status }) => {
     const allowed = teams.has(metadata.namespace) ? teamImages : images;
     const ran = [...status.containerStatuses, ...status.initContainerStatuses, ...status.ephemeralContainerStatuses];
     return [...spec.containers, ...spec.initContainers, ...spec.ephemeralContainers].flatMap(({ name, image }) => {
@@ -82,7 +92,7 @@ const checkImages = (objects: ClusterObjects, { images, teamImages }: Promises):
       return id === "" || digestOf(id) === digest ? [] : [`${who}: asked for ${digest}, runs ${id}`];
     });
   });
-  return selfCheck("images", offenders, `${count} containers in ${objects.pods.length} pods`);
+  return selfCheck("images", offenders, `${count} containers in ${own.length} pods`);
 };
 
 const isFactoryRule = ({ metadata }: ClusterObjects["policies"][number]): boolean =>
@@ -152,6 +162,33 @@ const checkWebhooks = ({ webhooks, endpointSlices }: ClusterObjects): Check[] =>
   });
   const found = `${all.length} webhooks`;
   return [selfCheck("closed", open, found), selfCheck("answering", silent, found)];
+};
+
+const GATE_WEBHOOK = "validation.gatekeeper.sh";
+
+const checkGate = ({ constraints, webhooks }: ClusterObjects, { gateRules }: Promises): Check[] => {
+  const faults = gateRules.flatMap((name) => {
+    const rule = constraints.find(({ metadata }) => metadata.name === name);
+    if (rule === undefined) return [`${name}: not there`];
+    const { enforcementAction } = rule.spec;
+    const answering = rule.status.byPod.filter(({ operations }) => operations.includes("webhook"));
+    return [
+      ...(enforcementAction === "deny" ? [] : [`${name}: enforcementAction ${enforcementAction}`]),
+      ...(answering.length > 0 && answering.every(({ enforced }) => enforced) ? [] : [`${name}: not enforced`]),
+    ];
+  });
+  const expected = { key: "kubernetes.io/metadata.name", operator: "NotIn", values: [...EXEMPT_NAMESPACES] };
+  const hooks = webhooks.flatMap((one) => one.webhooks).filter(({ name }) => name === GATE_WEBHOOK);
+  const open = hooks
+    .filter(
+      ({ namespaceSelector: { matchLabels, matchExpressions } = { matchLabels: {}, matchExpressions: [] } }) =>
+        Object.keys(matchLabels).length > 0 || !isDeepStrictEqual(matchExpressions, [expected]),
+    )
+    .map(({ namespaceSelector }) => `${GATE_WEBHOOK} selects namespaces by ${JSON.stringify(namespaceSelector ?? {})}`);
+  return [
+    selfCheck("gate", faults, gateRules.join(", ")),
+    selfCheck("exempt", hooks.length === 0 ? [`${GATE_WEBHOOK}: not there`] : open, EXEMPT_NAMESPACES.join(", ")),
+  ];
 };
 
 const checkTokens = ({ tokenSecrets, pods }: ClusterObjects): Check[] => {
@@ -239,4 +276,5 @@ export const checkObjects = (objects: ClusterObjects, promises: Promises): Check
   ...checkIdentities(objects),
   checkCertificates(objects, promises),
   checkPodSecurity(objects),
+  ...checkGate(objects, promises),
 ];

@@ -71,6 +71,7 @@ const webhooks = listOf(
         z.object({
           name: z.string(),
           failurePolicy: z.string().default("Fail"),
+          namespaceSelector: selector.optional(),
           clientConfig: z.object({
             caBundle: z.string().default(""),
             service: z.object({ namespace: z.string(), name: z.string() }).optional(),
@@ -78,6 +79,18 @@ const webhooks = listOf(
         }),
       )
       .default([]),
+  }),
+);
+
+const constraints = listOf(
+  z.object({
+    metadata,
+    spec: z.object({ enforcementAction: z.string().default("deny") }),
+    status: z
+      .object({
+        byPod: z.array(z.object({ enforced: z.boolean().default(false), operations: z.array(z.string()).default([]) })),
+      })
+      .default({ byPod: [] }),
   }),
 );
 
@@ -123,6 +136,7 @@ const readings = {
   policies: ["validatingadmissionpolicies", policies],
   bindings: ["validatingadmissionpolicybindings", bindings],
   webhooks: ["validatingwebhookconfigurations,mutatingwebhookconfigurations", webhooks],
+  constraints: ["constraint", constraints],
   endpointSlices: ["endpointslices.discovery.k8s.io", endpointSlices],
   identities: ["clusterspiffeids.spire.spiffe.io", identities],
   certificates: ["certificates.cert-manager.io", certificates],

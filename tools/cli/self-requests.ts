@@ -1,3 +1,4 @@
+import { GATE_NAMESPACE } from "../../components/gate";
 import { STAGE_LABEL } from "../../components/lib/labels";
 import type { PipelineRun } from "../../pipelines";
 import { FACTORY_NAMESPACES, type FactoryImages, users } from "../../policies/admission";
@@ -43,10 +44,14 @@ export interface RequestWorld {
   networkPolicy?: string;
   run?: string;
   pod?: string;
+  /** An image that the team built, by digest. */
+  built?: string;
 }
 
 const absent = "ssf-self-absent";
 const strange = `ssf.local/self@sha256:${"1".repeat(64)}`;
+
+const digestOfNothing = `@sha256:${"0".repeat(64)}`;
 
 const create = (object: object, as?: string): Request => ({
   args: ["create", "--dry-run=server", "--output=name", "--filename=-"],
@@ -81,8 +86,8 @@ const resolverOf = (namespace: string, kind: string, name: string) => ({
 
 /** The questions that can be asked in a world, at most one for each rule. */
 export const questions = (world: RequestWorld): Question[] => {
-  const { namespace, elsewhere, runtimeClasses, images, goodRun, task, networkPolicy, run, pod } = world;
-  const [image = "", otherImage = ""] = images.stages;
+  const { namespace, elsewhere, runtimeClasses, images, goodRun, task, networkPolicy, run, pod, built } = world;
+  const [image = ""] = images.stages;
   const inTeam = `--namespace=${namespace}`;
   const teamRule = `ssf-runs-${namespace}`;
   const podOf = (spec: object = {}, labels: object = {}, runs = image) => ({
@@ -108,6 +113,15 @@ export const questions = (world: RequestWorld): Question[] => {
   const componentOf = (runs: string) => {
     const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined }, {}, runs);
     return { ...kind, metadata: { ...metadata, namespace: FACTORY_NAMESPACES[0] }, spec };
+  };
+  const gated = (runs: string, securityContext: object = { readOnlyRootFilesystem: true }) => {
+    const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined, automountServiceAccountToken: false });
+    const containers = spec.containers.map((container) => ({
+      ...container,
+      image: runs,
+      securityContext: { ...container.securityContext, ...securityContext },
+    }));
+    return create({ ...kind, metadata: { ...metadata, namespace: GATE_NAMESPACE }, spec: { ...spec, containers } });
   };
   const runOf = (spec: object, metadata: object = {}) => ({
     ...goodRun,
@@ -207,6 +221,13 @@ export const questions = (world: RequestWorld): Question[] => {
       bad: patch(["namespaces", namespace], coloured("labels"), users.garbageCollector),
       good: patch(["namespaces", namespace], coloured("annotations"), users.garbageCollector),
     },
+    ...(built === undefined
+      ? []
+      : [
+          { rule: "ssf-images-by-digest", bad: gated(built.replace(/@.*/, ":latest")), good: gated(built) },
+          { rule: "ssf-image-provenance", bad: gated(built.replace(/@.*/, digestOfNothing)), good: gated(built) },
+          { rule: "ssf-workload-bounds", bad: gated(built, {}), good: gated(built) },
+        ]),
     ...(task === undefined
       ? []
       : [
@@ -252,7 +273,7 @@ export const questions = (world: RequestWorld): Question[] => {
       : [
           {
             rule: "ssf-pod-images",
-            bad: patch(pods, [{ op: "replace", path: "/spec/containers/0/image", value: otherImage }]),
+            bad: patch(pods, [{ op: "replace", path: "/spec/containers/0/image", value: strange }]),
             good: patch(pods, coloured("labels")),
           },
           {
@@ -272,11 +293,16 @@ const triggeredBy = ({ spec }: PipelineRun, value: string) => [
 /** What became of a request. */
 type Answer = { is: "admitted" } | { is: "refused"; by: string } | { is: "unclear"; message: string };
 
-const denial = /ValidatingAdmissionPolicy '([^']+)' with binding '[^']+' denied request/;
+/** Policies that Gatekeeper makes of its rules are bound under the rule's name; its webhook names the rule itself. */
+const denials = [
+  /ValidatingAdmissionPolicy 'gatekeeper-(?<kind>[^']+)' with binding 'gatekeeper-\k<kind>-(?<rule>[^']+)' denied request/,
+  /ValidatingAdmissionPolicy '(?<rule>[^']+)' with binding '[^']+' denied request/,
+  /admission webhook "validation\.gatekeeper\.sh" denied the request: \[(?<rule>[^\]]+)\]/,
+];
 
 /** What an error of kubectl says about a request. */
 export const answerOf = (message: string, reached?: RegExp): Answer => {
-  const by = denial.exec(message)?.[1];
+  const by = denials.map((denial) => denial.exec(message)?.groups?.rule).find((rule) => rule !== undefined);
   if (by !== undefined) return { is: "refused", by };
   return reached?.test(message) === true ? { is: "admitted" } : { is: "unclear", message };
 };

@@ -39,6 +39,7 @@ const pipelineRunSchema = z.object({
     .default({ conditions: [], results: [] }),
 });
 
+export const pipelineRunList = z.object({ items: z.array(pipelineRunSchema) });
 export const taskRunList = z.object({ items: z.array(taskRunSchema) });
 export { pipelineRunSchema };
 

@@ -45,7 +45,12 @@ const main = (): void => {
       VERIFIER_NAMESPACE,
     ),
   });
-  const verdicts = new Verdicts({ check, deadlineMilliseconds: deadlines.verifierMilliseconds, keepMilliseconds });
+  const verdicts = new Verdicts({
+    check,
+    deadlineMilliseconds: deadlines.verifierMilliseconds,
+    keepMilliseconds,
+    onFault: (error) => console.error(error),
+  });
   const server = openProvider({
     certificatePem: text(VERIFIER_FILES.certificate),
     keyPem: text(VERIFIER_FILES.key),

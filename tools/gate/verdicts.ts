@@ -15,6 +15,8 @@ export interface VerdictSettings {
   keepMilliseconds: number;
   /** How many images are remembered. @default 1000 */
   capacity?: number;
+  /** Told of what nobody foresaw; callers are only told that it happened. @default nothing is done */
+  onFault?: (error: unknown) => void;
   /** The time, in milliseconds. @default that of the machine */
   now?: () => number;
 }
@@ -102,7 +104,10 @@ export class Verdicts {
         if (verdict.admitted) this.keep(key);
         return verdict;
       })
-      .catch((error: unknown) => uncheckedFor(key, error))
+      .catch((error: unknown) => {
+        if (!(error instanceof FactoryError)) this.settings.onFault?.(error);
+        return uncheckedFor(key, error);
+      })
       .finally(() => this.running.delete(key));
     this.running.set(key, started);
     return started;

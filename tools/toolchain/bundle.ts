@@ -6,7 +6,7 @@ import { digestOf, stored } from "./store";
 const repository = join(__dirname, "../..");
 
 /** One file for the Node of the images' distribution, with everything that the program imports. */
-const bundle = async (entry: string): Promise<string> => {
+export const bundle = async (entry: string): Promise<string> => {
   const { outputFiles } = await build({
     absWorkingDir: repository,
     entryPoints: [entry],

@@ -1,4 +1,6 @@
 import { factoryRules } from "../../../policies/admission";
+import { gateConstraints } from "../../../policies/admission/gate";
+import type { StackOutputs } from "../../../stacks/outputs";
 import { factoryImages, readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
 import { type Kubectl, openKubectl } from "../kubectl";
@@ -8,6 +10,7 @@ import { allHeld, type Check } from "../provenance";
 import { checkObjects, ruleNames } from "../self-checks";
 import { readCluster } from "../self-cluster";
 import { askRules, type NotAsked, type RequestWorld } from "../self-requests";
+import { pipelineRunList, runState } from "../watch-run";
 import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** What was found out about the factory itself. */
@@ -22,6 +25,15 @@ const firstName = async (kubectl: Kubectl, resource: string, namespace: string):
   return /^\S+\/(\S+)$/m.exec(names)?.[1];
 };
 
+/** An image that a pipeline of the team built, and that is signed and in the log. */
+const builtImage = async (kubectl: Kubectl, team: StackOutputs["team"]): Promise<string | undefined> => {
+  const names = Object.values(team.pipelines).map(({ name }) => name);
+  const selector = `tekton.dev/pipeline in (${names.join(",")})`;
+  const args = ["get", "pipelineruns.tekton.dev", `--namespace=${team.namespace}`, `--selector=${selector}`];
+  const { items } = pipelineRunList.parse(await kubectl.json(args));
+  return items.map(runState).find((state) => state.state === "signed")?.image;
+};
+
 const look = async (workspace: Workspace): Promise<SelfReport> => {
   const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
   const names = workspace.stacks.filter(({ role }) => role === "team").map(({ name }) => name);
@@ -30,6 +42,7 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const objects = await readCluster(kubectl);
   const images = factoryImages(readToolchain());
   const { runtimeClasses } = factory;
+  const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
   const settings = { runtimeClasses, unjailedServiceAccounts: [], images, stack: { users: [], groups: [] } };
   const teamRules = teams.map(({ namespace }) => `ssf-runs-${namespace}`);
   const expected = [...factoryRules(settings).map(({ name }) => name), ...teamRules];
@@ -37,6 +50,7 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
     images: images.components,
     teamImages: images.stages,
     rules: expected,
+    gateRules,
     now: new Date(),
   });
   const worlds = teams.map(async (team): Promise<RequestWorld> => {
@@ -50,10 +64,11 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
       task: await firstName(kubectl, "tasks.tekton.dev", namespace),
       networkPolicy: await firstName(kubectl, "networkpolicies.networking.k8s.io", namespace),
       run: await firstName(kubectl, "pipelineruns.tekton.dev", namespace),
+      built: await builtImage(kubectl, team),
       pod: objects.pods.find(({ metadata }) => metadata.namespace === namespace)?.metadata.name,
     };
   });
-  const { check, notAsked } = await askRules(kubectl, ruleNames(objects), await Promise.all(worlds));
+  const { check, notAsked } = await askRules(kubectl, [...ruleNames(objects), ...gateRules], await Promise.all(worlds));
   const all = [...checks, check].sort((one, other) => (one.code < other.code ? -1 : 1));
   return { checks: all, notAsked };
 };
