@@ -258,6 +258,10 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: [registry, rekor, fulcio, chains] },
   );
+  const services = [
+    ...[storage, authority, registry, nodeTrust, forge, tekton, triggers, rekor, spire, fulcio, chains, healer],
+    ...[admission, verifier, ...tuf, ...falco],
+  ];
   // Last of all that has pods: from then on nothing starts that it does not admit.
   const gatekeeper = new Gatekeeper(
     "gatekeeper",
@@ -267,7 +271,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       version: version(toolchain, "gatekeeper"),
       issuer: authority.issuer,
     },
-    { ...opts, dependsOn: [storage, nodeTrust, forge, triggers, healer, admission, verifier, ...tuf, ...falco] },
+    { ...opts, dependsOn: services },
   );
   new Gate("gate", { verifierUrl: verifier.url, caPem: authority.caPem }, { ...opts, dependsOn: [gatekeeper] });
 

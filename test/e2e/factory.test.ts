@@ -12,6 +12,7 @@ import { readToolchain } from "../../stacks/toolchain";
 import { attacks } from "../attacks";
 import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
+import { Shop } from "./gate";
 import { container, hostInventory } from "./host";
 import { probe } from "./probe";
 import { describeSignatures } from "./signatures";
@@ -50,6 +51,7 @@ let kubectl: Kubectl;
 let team: StackOutputs["team"];
 let shared: StackOutputs["factory"];
 let image = "";
+let changed = "";
 
 beforeAll(async () => {
   const up = await factory("up");
@@ -130,7 +132,7 @@ describe("a program", () => {
   test(
     "is refused when changed, although the good image's attestation lies beside it",
     async () => {
-      const changed = await tamper(image);
+      changed = await tamper(image);
       const tampered = await factory("verify", changed);
       expect(tampered.code).toBe(1);
       expect(tampered.stdout).toContain("FAILED about this image");
@@ -151,23 +153,19 @@ describe("a program", () => {
   );
 
   test(
-    "runs in the team's namespace, pulled from the registry by its digest",
+    "runs behind the gate, pulled from the registry by its digest; changed, or in the namespace of a team, it does not",
     async () => {
-      await apply(
-        pod("service", image, "default", {
-          imagePullSecrets: [{ name: "registry-reader" }],
-          runtimeClassName: shared.runtimeClasses?.jailed,
-        }),
-      );
-      await kubectl.text([
-        "wait",
-        "--namespace",
-        team.namespace,
-        "--for=jsonpath={.status.phase}=Running",
-        "--timeout=120s",
-        "pod/service",
-      ]);
-      await kubectl.text(["delete", "pod", "service", "--namespace", team.namespace, "--grace-period=0", "--force"]);
+      const shop = new Shop(kubectl, team);
+      await shop.open();
+      try {
+        await shop.run(image);
+        await expect(shop.ask(changed)).rejects.toThrow(/SSF-GATE-002 .*not about this image/);
+        await expect(shop.ask(image)).resolves.toBeUndefined();
+        const jailed = { runtimeClassName: shared.runtimeClasses?.jailed };
+        await expect(apply(pod("service", image, "default", jailed))).rejects.toThrow(/SSF-ADMISSION-007/);
+      } finally {
+        await shop.close();
+      }
     },
     5 * minutes,
   );

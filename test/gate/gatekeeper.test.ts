@@ -164,13 +164,9 @@ describeWith(
   });
 
   test("an image that the provider admits may run, and no other, and nothing is remembered", async () => {
-    for (const _ of [1, 2]) {
-      expect(await start("a")).toMatchObject({ status: 201 });
-      expect(await start("b")).toMatchObject({
-        status: 403,
-        message: expect.stringContaining("SSF-GATE-002") as string,
-      });
-    }
+    const refused = { status: 403, message: expect.stringContaining("SSF-GATE-002") as string };
+    expect([await start("a"), await start("b")]).toMatchObject([{ status: 201 }, refused]);
+    expect([await start("a"), await start("b")]).toMatchObject([{ status: 201 }, refused]);
   });
 
   test("a tag is refused by the API server itself, in a namespace with Gatekeeper's exempting label too", async () => {

@@ -8,12 +8,13 @@ import { falcoFiles } from "../../components/falco";
 import { NetworkPolicies } from "../../components/lib/network-policies";
 import { ed25519KeyPair, type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
+import { FACTORY_NAMESPACES } from "../../policies/admission";
 import { factoryStack } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
-import { image, readToolchain, source, stageImages } from "../../stacks/toolchain";
+import { factoryImages, image, readToolchain, source, stageImages } from "../../stacks/toolchain";
 import { images } from "../../tools/toolchain/images";
-import { inputAt, render, testImage, valueOf, testCertificates } from "../support/render";
+import { inputAt, render, type Rendering, testCertificates, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
 
@@ -155,14 +156,16 @@ describe("the toolchain's lock file", () => {
 describe("stack of kind factory", () => {
   const config = parseConfig({ kind: "factory" }) as FactoryConfig;
 
+  let outputs: pulumi.Inputs = {};
+  let rendering: Rendering;
+  beforeAll(async () => {
+    const program = async () => {
+      outputs = await factoryStack(config);
+    };
+    rendering = await render(program, { extra: referenceTo(clusterOutputs) });
+  }, 60_000);
+
   test("makes one provider, and every service by it", async () => {
-    let outputs: pulumi.Inputs = {};
-    const rendering = await render(
-      async () => {
-        outputs = await factoryStack(config);
-      },
-      { extra: referenceTo(clusterOutputs) },
-    );
     const top = rendering.resources.filter(({ parent }) => parent === "").map(({ type }) => type);
     expect(top.filter((type) => !type.startsWith("pulumi:pulumi:Stack")).sort()).toEqual([
       "pulumi:providers:kubernetes",
@@ -173,6 +176,8 @@ describe("stack of kind factory", () => {
       "secure-software-factory:index:Chains",
       "secure-software-factory:index:Forge",
       "secure-software-factory:index:Fulcio",
+      "secure-software-factory:index:Gate",
+      "secure-software-factory:index:Gatekeeper",
       "secure-software-factory:index:NodeTrust",
       "secure-software-factory:index:Registry",
       "secure-software-factory:index:Rekor",
@@ -181,6 +186,7 @@ describe("stack of kind factory", () => {
       "secure-software-factory:index:Storage",
       "secure-software-factory:index:Tekton",
       "secure-software-factory:index:Triggers",
+      "secure-software-factory:index:Verifier",
     ]);
     expect(rendering.get("cluster")).toMatchObject({
       secrets: ["kubeconfig"],
@@ -208,14 +214,35 @@ describe("stack of kind factory", () => {
     }
   });
 
+  test("admits every image that it runs in every namespace that it makes, and makes Gatekeeper last", () => {
+    const ofKinds = (pattern: RegExp) => rendering.resources.filter(({ type }) => pattern.test(type));
+    const made = ofKinds(/:Namespace$/).map((resource) => inputAt(resource, "metadata.name"));
+    const { components } = factoryImages(readToolchain());
+    const workloads = ofKinds(/:(Deployment|DaemonSet|StatefulSet|Job)$/);
+    expect(workloads.length).toBeGreaterThan(15);
+    for (const workload of workloads) {
+      expect(FACTORY_NAMESPACES).toContain(inputAt(workload, "metadata.namespace"));
+      const { containers, initContainers = [] } = inputAt(workload, "spec.template.spec") as {
+        containers: { image: string }[];
+        initContainers?: { image: string }[];
+      };
+      for (const container of [...containers, ...initContainers]) expect(components).toContain(container.image);
+    }
+    expect(made.filter((name) => !FACTORY_NAMESPACES.some((known) => known === name))).toEqual(["ssf-gate"]);
+
+    const before = new Set(rendering.get("gatekeeper").dependsOn);
+    const late = workloads.filter(({ name, parent }) => !before.has(name) && parent !== "gatekeeper");
+    expect(late.map(({ name }) => name)).toEqual([]);
+  });
+
   test("has no jail rule where network policies are the jail", async () => {
-    const rendering = await render(() => factoryStack(config), {
+    const unjailed = await render(() => factoryStack(config), {
       extra: referenceTo({ ...clusterOutputs, runtimeClasses: null }),
     });
-    const policies = rendering.childrenOf("admission").filter((child) => child.endsWith("-policy"));
+    const policies = unjailed.childrenOf("admission").filter((child) => child.endsWith("-policy"));
     expect(policies.filter((child) => /jail|runtime-classes/.test(child))).toEqual([]);
     expect(policies.length).toBeGreaterThan(10);
-    expect(inputAt(rendering.get("admission-pod-form-policy"), "spec.validations.1.expression")).toBe(
+    expect(inputAt(unjailed.get("admission-pod-form-policy"), "spec.validations.1.expression")).toBe(
       "!has(object.spec.runtimeClassName) || object.spec.runtimeClassName in []",
     );
   });

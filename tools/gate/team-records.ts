@@ -14,7 +14,7 @@ const listSchema = z.object({
 
 const unreadable = (path: string, given: string): FactoryError =>
   new FactoryError({
-    code: "SSF-VERIFY-006",
+    code: "SSF-VERIFY-007",
     path,
     given,
     rule: "The records of the teams must be readable, since images are checked against them.",

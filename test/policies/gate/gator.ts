@@ -16,8 +16,8 @@ export interface GateCase {
 /** A template in force over workloads of every namespace, since gator knows none with a label. */
 export const everywhere = (template: GateTemplate): GateObject => {
   const constraint = workloadConstraint(template, "sample", "unused");
-  const { namespaceSelector: _, ...match } = (constraint.spec as { match: { namespaceSelector: object } }).match;
-  return { ...constraint, spec: { ...constraint.spec, match } };
+  const { match } = constraint.spec as { match: object };
+  return { ...constraint, spec: { ...constraint.spec, match: { ...match, namespaceSelector: undefined } } };
 };
 
 /** Lets gator try the cases against a template and its constraint; throws with its whole report where one differs. */
