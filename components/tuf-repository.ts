@@ -3,8 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { type Files, isRepositoryFile, newestRoot, openRepository } from "../trust";
 import { FactoryError } from "./lib/errors";
-import { standardLabels } from "./lib/labels";
+import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
+import { podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { makeServer } from "./lib/server";
 
@@ -22,9 +23,14 @@ export interface TufRepositoryArgs {
 
 const NAMESPACE = "ssf-tuf";
 const NAME = "tuf";
-const PORT = 8443;
+
+/** Port of the trust repository. */
+export const TUF_PORT = 8443;
 /** What the API server takes of all files of a ConfigMap together, less room for its own fields. */
 const MAXIMUM_BYTES = 1_000_000;
+
+/** The repository's pods, for the network policies of what asks them. */
+export const tufPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
 /**
  * The factory's trust root: a read-only server of a TUF repository, whose targets say which authorities, logs and
@@ -59,7 +65,7 @@ export class TufRepository extends pulumi.ComponentResource {
         name: NAME,
         namespace: NAMESPACE,
         labels,
-        port: PORT,
+        port: TUF_PORT,
         issuer: args.issuer,
         clients: args.clients,
         settings: { "lighttpd.conf": TUF_SERVER_SETTINGS },
@@ -68,17 +74,17 @@ export class TufRepository extends pulumi.ComponentResource {
         container: {
           image: args.image,
           command: ["/usr/sbin/lighttpd", "-D", "-f", "/etc/tuf/lighttpd.conf"],
-          probe: { httpGet: { path: "/timestamp.json", port: PORT, scheme: "HTTPS" } },
+          probe: { httpGet: { path: "/timestamp.json", port: TUF_PORT, scheme: "HTTPS" } },
           resources: resources({ cpu: "10m", memory: "16Mi" }, { cpu: "200m", memory: "64Mi" }),
         },
       },
       opened,
     );
 
-    this.url = pulumi.output(`https://${NAME}.${NAMESPACE}.svc.cluster.local:${PORT}`);
+    this.url = pulumi.output(`https://${NAME}.${NAMESPACE}.svc.cluster.local:${TUF_PORT}`);
     this.namespace = pulumi.output(NAMESPACE);
     this.service = service.metadata.name;
-    this.port = pulumi.output(PORT);
+    this.port = pulumi.output(TUF_PORT);
     this.rootJson = pulumi.output(newestRoot(files));
     this.registerOutputs({
       url: this.url,
@@ -129,7 +135,7 @@ export const requirePublic = (files: Files): Record<string, string> => {
 
 /** TLS only, files only, no lists of them. cosign asks for targets below a directory of their own. */
 export const TUF_SERVER_SETTINGS = `server.modules = ("mod_openssl", "mod_alias")
-server.port = ${PORT}
+server.port = ${TUF_PORT}
 server.document-root = "/srv/tuf"
 server.upload-dirs = ("/tmp")
 server.tag = "tuf"

@@ -38,7 +38,7 @@ export interface VerifierArgs {
   settings: pulumi.Input<VerifierSettings>;
   /** Login that reads images and what lies beside them. */
   registryLogin: { username: string; password: pulumi.Input<string> };
-  /** Registry and log. */
+  /** Registry, log and trust repository. */
   sources: VerifierSource[];
   /** Pods that ask it; nobody else may open a connection. */
   client: k8s.types.input.networking.v1.NetworkPolicyPeer;
@@ -176,6 +176,7 @@ export class Verifier extends pulumi.ComponentResource {
                     { name: "settings", mountPath: dirname(VERIFIER_FILES.settings), readOnly: true },
                     { name: "registry", mountPath: dirname(VERIFIER_FILES.password), readOnly: true },
                     { name: "tls", mountPath: dirname(VERIFIER_FILES.certificate), readOnly: true },
+                    { name: "cache", mountPath: dirname(VERIFIER_FILES.cache) },
                     apiAccess.mount,
                   ],
                 },
@@ -184,6 +185,7 @@ export class Verifier extends pulumi.ComponentResource {
                 { name: "settings", configMap: { name: config.metadata.name } },
                 { name: "registry", secret: { secretName: login.metadata.name } },
                 { name: "tls", secret: { secretName: "verifier-tls" } },
+                { name: "cache", emptyDir: { sizeLimit: "16Mi" } },
                 apiAccess.volume,
               ],
             },

@@ -212,7 +212,7 @@ const factorySchema = z
       .optional()
       .meta(
         facts(
-          "Directory with the public files of the trust repository, as ./factory trust writes them; without it the factory serves none.",
+          "Directory with the public files of the trust repository, as ./factory trust writes them; without it those in the state, of ./factory trust init or of the development ceremony that ./factory up holds.",
           "It must be the path of a directory that this machine can read.",
           "/srv/factory/trust",
         ),

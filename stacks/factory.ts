@@ -26,9 +26,9 @@ import {
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
-import { TufRepository } from "../components/tuf-repository";
+import { TUF_PORT, tufPeer, TufRepository } from "../components/tuf-repository";
 import { Verifier, verifierPeer } from "../components/verifier";
-import { readRepository } from "../trust";
+import { readRepository, stateRepository } from "../trust";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
@@ -41,6 +41,7 @@ const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", "publish"];
 /** The shared services of one cluster. */
 export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {
   const cluster = await readStack("cluster", config.clusterStack);
+  const trustFiles = readRepository(config.trustDirectory ?? stateRepository(process.env.SSF_STATE ?? ""));
   const toolchain = readToolchain();
   const opts = { providers: [clusterProvider(cluster)] };
   const shell = image(toolchain, "shell");
@@ -214,21 +215,16 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     opts,
   );
-  const tuf =
-    config.trustDirectory === undefined
-      ? []
-      : [
-          new TufRepository(
-            "tuf",
-            {
-              image: image(toolchain, "tls-proxy"),
-              issuer: authority.issuer,
-              metadata: readRepository(config.trustDirectory),
-              clients: [],
-            },
-            served,
-          ),
-        ];
+  const tuf = new TufRepository(
+    "tuf",
+    {
+      image: image(toolchain, "tls-proxy"),
+      issuer: authority.issuer,
+      metadata: trustFiles,
+      clients: [verifierPeer],
+    },
+    served,
+  );
   const falco =
     config.falcoImage === undefined
       ? []
@@ -242,9 +238,8 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       issuer: authority.issuer,
       settings: pulumi.output({
         registry: { host: REGISTRY_HOST, caPem: authority.caPem },
-        log: { host: `${REKOR_HOST}:${TLS_PROXY_PORT}`, caPem: authority.caPem, publicKeyPem: rekor.publicKeyPem },
-        signer,
-        certificateAuthorityPem: fulcio.caPem,
+        log: { host: `${REKOR_HOST}:${TLS_PROXY_PORT}`, caPem: authority.caPem },
+        trust: { url: tuf.url, caPem: authority.caPem, rootJson: tuf.rootJson },
         builderId: chains.builderId,
         callers: { name: GATEKEEPER_CLIENT, caPem: authority.caPem },
       }),
@@ -252,15 +247,16 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       sources: [
         { peer: registryPeer, port: REGISTRY_PORT },
         { peer: rekorPeer, port: TLS_PROXY_PORT },
+        { peer: tufPeer, port: TUF_PORT },
       ],
       client: gatekeeperPeer,
       networkPolicies: cluster.networkPolicies,
     },
-    { ...opts, dependsOn: [registry, rekor, fulcio, chains] },
+    { ...opts, dependsOn: [registry, rekor, tuf] },
   );
   const services = [
     ...[storage, authority, registry, nodeTrust, forge, tekton, triggers, rekor, spire, fulcio, chains, healer],
-    ...[admission, verifier, ...tuf, ...falco],
+    ...[admission, tuf, verifier, ...falco],
   ];
   // Last of all that has pods: from then on nothing starts that it does not admit.
   const gatekeeper = new Gatekeeper(

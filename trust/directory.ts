@@ -9,6 +9,15 @@ export const readFiles = (directory: string): Files => {
   return Object.fromEntries(names.sort().map((name) => [name, readFileSync(join(directory, name), "utf8")]));
 };
 
+/** Directory of an operator's repository in a factory's state. */
+export const ownRepository = (state: string): string => join(state, "trust/metadata");
+
+/** Directory of the repository in a factory's state: the operator's where there is one, else that of a development ceremony. */
+export const stateRepository = (state: string): string => {
+  const own = ownRepository(state);
+  return Object.keys(readFiles(own)).length > 0 ? own : join(state, "trust/development/metadata");
+};
+
 /**
  * Makes a directory hold exactly these files of a repository. The timestamp goes last, so that a client never reads of
  * what is not there yet; files that nobody needs any more go after it.

@@ -14,7 +14,7 @@ export {
   updateTrust,
   writeTargets,
 } from "./content";
-export { readFiles, readRepository, writeFiles } from "./directory";
+export { ownRepository, readFiles, readRepository, stateRepository, writeFiles } from "./directory";
 export { decryptKey, MINIMUM_PASSPHRASE, type NewKey, newKey, requirePassphrase, type SigningKey } from "./keys";
 export {
   type Files,

@@ -11,9 +11,8 @@ import { inputAt, render, type Rendering, testImage, valueOf } from "../support/
 const peer = { podSelector: { matchLabels: { "app.kubernetes.io/name": "registry" } } };
 const settings = {
   registry: { host: "registry.test:5000", caPem: "CA" },
-  log: { host: "rekor.test:8443", caPem: "CA", publicKeyPem: "KEY" },
-  signer: { identity: "spiffe://factory.test/x", issuer: "https://issuer.test" },
-  certificateAuthorityPem: "CA",
+  log: { host: "rekor.test:8443", caPem: "CA" },
+  trust: { url: "https://tuf.test", caPem: "CA", rootJson: "{}" },
   builderId: "https://builder.test",
   callers: { name: "gatekeeper.test", caPem: "CA" },
 };
@@ -58,7 +57,7 @@ describe("Verifier", () => {
       metadata: { namespace: "ssf-verifier" },
       rules: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["list"] }],
     });
-    const tokens = inputAt(rendering.get("verifier-deployment"), "spec.template.spec.volumes.3.projected.sources.0");
+    const tokens = inputAt(rendering.get("verifier-deployment"), "spec.template.spec.volumes.4.projected.sources.0");
     expect(tokens).toEqual({ serviceAccountToken: { path: "token", expirationSeconds: 3600 } });
   });
 

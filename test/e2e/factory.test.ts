@@ -92,6 +92,19 @@ test(
   10 * minutes,
 );
 
+test(
+  "what the factory signs with is signed in its trust root",
+  async () => {
+    const shown = await factory("trust", "show", "--json");
+    expect(shown.code).toBe(0);
+    const { trusted } = JSON.parse(shown.stdout) as { trusted: { kind: string; end?: string }[] };
+    expect(trusted.map(({ kind, end }) => [kind, end])).toEqual(
+      ["authority", "log", "builder"].map((kind) => [kind, undefined]),
+    );
+  },
+  minutes,
+);
+
 describe("a program", () => {
   test(
     "is built, and its provenance holds",

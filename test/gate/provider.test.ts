@@ -2,9 +2,10 @@ import { createHash } from "node:crypto";
 import type { RequestListener } from "node:http";
 import { Agent, request, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
+import { FactoryError } from "../../components/lib/errors";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
 import { envelopeMediaType } from "../../tools/cli/registry";
-import { imageChecker } from "../../tools/gate/checker";
+import { type CheckerSettings, imageChecker } from "../../tools/gate/checker";
 import { HEALTH_PATH, type TeamRecord, VERIFY_PATH } from "../../policies/admission/gate/records";
 import { openProvider } from "../../tools/gate/provider";
 import { Verdicts } from "../../tools/gate/verdicts";
@@ -84,7 +85,16 @@ const record = (other: Partial<TeamRecord> = {}): TeamRecord => {
   };
 };
 
+const trustError = new FactoryError({
+  code: "SSF-TRUST-010",
+  path: "https://tuf.test",
+  given: "no answer",
+  rule: "It answers.",
+  fix: "Mend it.",
+});
+
 let records: TeamRecord[];
+let trusted: CheckerSettings["trusted"];
 let registry: RequestListener;
 let log: RequestListener;
 let asked: number;
@@ -103,7 +113,8 @@ const startProvider = async (registryCa = certificates.registry, deadlineMillise
       password: "password",
       timeoutMilliseconds,
     },
-    expected: expectations(),
+    builderId: expectations().builderId,
+    trusted: () => trusted(),
     records: () => Promise.resolve(records),
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
   });
@@ -136,6 +147,8 @@ beforeAll(async () => {
 beforeEach(async () => {
   asked = 0;
   records = [record()];
+  trusted = () =>
+    Promise.resolve({ signature: () => [services.policy], logPublicKeyPem: services.policy.logPublicKeyPem });
   registry = sendFiles(good.files);
   log = serve((url) => services.log.answer(url));
   ports.provider = await startProvider();
@@ -284,6 +297,16 @@ describe("is refused, and says why:", () => {
       flood();
     };
     expect(await verdictOn()).toContain("SSF-GATE-003");
+  });
+
+  test("everything, when the trust repository does not answer; and what nobody trusts any more", async () => {
+    const holding = trusted;
+    trusted = () => Promise.reject(trustError);
+    expect(await verdictOn()).toMatch(/SSF-GATE-003 .*SSF-TRUST-010 .* fix: Mend it/);
+    trusted = async () => ({ ...(await holding()), signature: () => [] });
+    expect(await verdictOn()).toMatch(/SSF-GATE-002 .*nothing that is trusted counts for an entry of log/);
+    trusted = holding;
+    expect(await verdictOn()).toBe(ADMITTED);
   });
 
   test("a log that does not answer, and one that lost the entry", async () => {

@@ -14,6 +14,8 @@ import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
 import { factoryImages, image, readToolchain, source, stageImages } from "../../stacks/toolchain";
 import { images } from "../../tools/toolchain/images";
+import { writeFiles } from "../../trust";
+import { ceremony } from "../trust/support/world";
 import { inputAt, render, type Rendering, testCertificates, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
@@ -154,7 +156,10 @@ describe("the toolchain's lock file", () => {
 });
 
 describe("stack of kind factory", () => {
-  const config = parseConfig({ kind: "factory" }) as FactoryConfig;
+  const trustDirectory = mkdtempSync(join(tmpdir(), "trust-"));
+  const config = parseConfig({ kind: "factory", trustDirectory }) as FactoryConfig;
+  writeFiles(trustDirectory, ceremony().files);
+  afterAll(() => rmSync(trustDirectory, { recursive: true }));
 
   let outputs: pulumi.Inputs = {};
   let rendering: Rendering;
@@ -186,6 +191,7 @@ describe("stack of kind factory", () => {
       "secure-software-factory:index:Storage",
       "secure-software-factory:index:Tekton",
       "secure-software-factory:index:Triggers",
+      "secure-software-factory:index:TufRepository",
       "secure-software-factory:index:Verifier",
     ]);
     expect(rendering.get("cluster")).toMatchObject({
@@ -261,6 +267,18 @@ describe("stack of kind factory", () => {
     expect(inputAt(rendering.get("falco-config"), "data")).toEqual(
       falcoFiles(["ingest-source", "ingest-dependencies", "publish"], "/run/containerd/containerd.sock"),
     );
+  });
+
+  test("without a trust repository it makes nothing", async () => {
+    const { trustDirectory: _, ...plain } = config;
+    process.env.SSF_STATE = join(trustDirectory, "none");
+    try {
+      await render(() => expect(factoryStack(plain)).rejects.toThrow(/SSF-TRUST-006/), {
+        extra: referenceTo(clusterOutputs),
+      });
+    } finally {
+      delete process.env.SSF_STATE;
+    }
   });
 
   test("before the cluster is up it makes nothing", async () => {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { describeHost, hostOf } from "../../components/lib/hosts";
 import type { Finding, LogFindings } from "./log";
-import { signatureFault, type SignaturePolicy, type SignedStatement, statementPayloadType, timeOf } from "./signature";
+import { checkSignature, type SignatureTrust, type SignedStatement, statementPayloadType, timeOf } from "./signature";
 
 /** One thing that was looked at, and what was found. */
 export interface Check {
@@ -26,7 +26,7 @@ export interface ExpectedPipeline {
 
 /** What an image's provenance must say. */
 export interface Expectations {
-  signature: SignaturePolicy;
+  signature: SignatureTrust;
   /** The image's name without tag or digest, and its digest as `sha256:<hex>`. */
   image: { name: string; digest: string };
   /** Bills of materials that are attached to the image in the registry, by the digest of their manifests. */
@@ -323,10 +323,10 @@ const reproducedFault = (statement: Statement): string | undefined => {
  */
 export const checkProvenance = (signed: SignedStatement, expected: Expectations): Check[] => {
   const { envelope, entry } = signed;
-  const { identity, issuer } = expected.signature;
-  const unsigned = signatureFault(signed, expected.signature);
-  const signature = check("signature", unsigned, `${identity}, known to ${issuer}, ${entry ? timeOf(entry) : ""}`);
-  if (unsigned !== undefined) return [signature];
+  const finding = checkSignature(signed, expected.signature);
+  if (finding.fault !== undefined) return [check("signature", finding.fault, "")];
+  const { identity, issuer } = finding.policy;
+  const signature = check("signature", undefined, `${identity}, known to ${issuer}, ${entry ? timeOf(entry) : ""}`);
   const statement = envelope.payloadType === statementPayloadType ? parseStatement(envelope.payload) : undefined;
   if (statement === undefined)
     return [signature, check("predicate", "the signed content is no provenance of a pipeline run", "")];

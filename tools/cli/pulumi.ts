@@ -166,6 +166,8 @@ const follow = async (file: string, ended: Promise<unknown>, onLine: (line: stri
 export interface UpdateOptions {
   operation: "up" | "destroy";
   onProgress: (progress: UpdateProgress) => void;
+  /** The one component to update, by its type. @default everything */
+  component?: string;
   /** Variables beside those of every Pulumi command. @default none */
   env?: Record<string, string>;
 }
@@ -195,6 +197,7 @@ export const update = async (
     "pulumi",
     [
       ...["--non-interactive", options.operation, "--stack", name, "--config-file", ready.configFile],
+      ...(options.component === undefined ? [] : ["--target", `**${options.component}$**`]),
       ...["--yes", "--skip-preview", "--suppress-progress", "--suppress-outputs", "--event-log", eventLog],
     ],
     {

@@ -20,6 +20,9 @@ export interface SignaturePolicy {
   logPublicKeyPem: string;
 }
 
+/** The policies that count for an entry of the log, by its log and its time; none where nothing does. */
+export type SignatureTrust = (entry: LogEntry) => readonly SignaturePolicy[];
+
 const envelopeSchema = z.object({
   payloadType: z.string(),
   payload: z.base64(),
@@ -232,4 +235,23 @@ export const signatureFault = (statement: SignedStatement, policy: SignaturePoli
       ? `the certificate, valid from ${validFrom} to ${validTo}, at ${timeOf(entry)}: ${cause.message}`
       : message;
   }
+};
+
+/** What is wrong with a signature, or under whose name it holds. */
+export type SignatureFinding = { fault: string } | { fault: undefined; policy: SignaturePolicy };
+
+/** Checks a statement by the policies that count for its entry; it holds when it holds by one of them. */
+export const checkSignature = (statement: SignedStatement, trust: SignatureTrust): SignatureFinding => {
+  const { certificate, entry } = statement;
+  if (certificate === undefined) return { fault: "no certificate of the signer lies beside it" };
+  if (entry === undefined) return { fault: "no log entry lies beside it" };
+  const faults: string[] = [];
+  for (const policy of trust(entry)) {
+    const fault = signatureFault(statement, policy);
+    if (fault === undefined) return { fault, policy };
+    faults.push(fault);
+  }
+  return {
+    fault: faults[0] ?? `nothing that is trusted counts for an entry of log ${entry.logId} at ${timeOf(entry)}`,
+  };
 };

@@ -2,7 +2,18 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { FactoryError } from "../../components/lib/errors";
-import { type FactoryTrust, parseFactoryTrust, type Periods, readFiles, type Signed } from "../../trust";
+import {
+  directoryFiles,
+  type FactoryTrust,
+  ownRepository,
+  parseFactoryTrust,
+  type Periods,
+  readFiles,
+  readTrust,
+  type Signed,
+  stateRepository,
+  type Trust,
+} from "../../trust";
 import { holdCeremony, type Keyring, readKeys, signTrust } from "./ceremony";
 import { factoryStack } from "./outputs";
 import { stackOutputs } from "./pulumi";
@@ -20,15 +31,33 @@ const developmentPaths = (state: string) => {
   return {
     directory,
     keys: join(directory, "keys"),
-    metadata: join(directory, "metadata"),
     passphrase: join(directory, "passphrase"),
   };
 };
 
-const isRepository = (directory: string): boolean => Object.keys(readFiles(directory)).length > 0;
-
 /** Where {@link readTrust} keeps what it has seen. */
 export const trustCache = ({ state }: Workspace): string => join(state, "trust/cache");
+
+/**
+ * What the factory's repository says, read as by any client: from its first root on, and never older than before.
+ *
+ * @throws FactoryError `SSF-TRUST-006` when there is no repository
+ */
+export const readOwnTrust = async (workspace: Workspace): Promise<Trust> => {
+  const { metadata } = await trustDirectory(workspace);
+  const rootJson = readFiles(metadata)["1.root.json"];
+  if (rootJson === undefined) throw noRepository(metadata);
+  return readTrust({ rootJson, read: directoryFiles(metadata), directory: trustCache(workspace) });
+};
+
+const noRepository = (metadata: string): FactoryError =>
+  new FactoryError({
+    code: "SSF-TRUST-006",
+    path: metadata,
+    given: "no trust repository",
+    rule: "A factory has the public files of a ceremony, which say whose signatures count.",
+    fix: `Run ./factory up, which holds a development ceremony; or ./factory trust init --keys <directory> --metadata ${metadata}.`,
+  });
 
 /** Which repository a factory has. */
 export interface TrustDirectory {
@@ -38,20 +67,27 @@ export interface TrustDirectory {
   isDevelopment: boolean;
 }
 
-/**
- * The repository's directory: `trustDirectory` of the factory's stack, else the state's own, else that of a development
- * ceremony, if there was one.
- */
-export const trustDirectory = async (workspace: Workspace): Promise<TrustDirectory> => {
+/** The operator's directory that config `trustDirectory` of the factory's stack names; undefined where it names none. */
+const configuredDirectory = async (workspace: Workspace): Promise<string | undefined> => {
   const stack = workspace.stacks.find(({ role }) => role === "factory");
   const configuration = stack === undefined ? {} : await stackConfiguration(workspace, stack);
   const configured = configuration[`${project}:trustDirectory`];
-  if (typeof configured === "string" && configured !== "")
-    return { metadata: resolve(workspace.program, configured), isDevelopment: false };
-  const own = join(workspace.state, "trust/metadata");
-  const { metadata } = developmentPaths(workspace.state);
-  const isDevelopment = !isRepository(own) && isRepository(metadata);
-  return { metadata: isDevelopment ? metadata : own, isDevelopment };
+  return typeof configured === "string" && configured !== "" ? resolve(workspace.program, configured) : undefined;
+};
+
+/** Where a ceremony of an operator puts the public files, unless it is told otherwise. */
+export const operatorDirectory = async (workspace: Workspace): Promise<string> =>
+  (await configuredDirectory(workspace)) ?? ownRepository(workspace.state);
+
+/**
+ * The repository's directory: `trustDirectory` of the factory's stack, else the state's own, else that of a development
+ * ceremony, where nothing is as long as none was held.
+ */
+export const trustDirectory = async (workspace: Workspace): Promise<TrustDirectory> => {
+  const configured = await configuredDirectory(workspace);
+  if (configured !== undefined) return { metadata: configured, isDevelopment: false };
+  const metadata = stateRepository(workspace.state);
+  return { metadata, isDevelopment: metadata !== ownRepository(workspace.state) };
 };
 
 /**
@@ -62,16 +98,10 @@ export const trustDirectory = async (workspace: Workspace): Promise<TrustDirecto
  */
 export const ensureTrust = async (workspace: Workspace): Promise<TrustDirectory & { isNew: boolean }> => {
   const found = await trustDirectory(workspace);
-  if (isRepository(found.metadata)) return { ...found, isNew: false };
-  if (found.metadata !== join(workspace.state, "trust/metadata"))
-    throw new FactoryError({
-      code: "SSF-TRUST-006",
-      path: found.metadata,
-      given: "no trust repository",
-      rule: "The directory that config trustDirectory names holds the public files of a ceremony.",
-      fix: `Run ./factory trust init --keys <directory> --metadata ${found.metadata}, or leave the key out.`,
-    });
-  const { directory, keys, metadata, passphrase: file } = developmentPaths(workspace.state);
+  if (Object.keys(readFiles(found.metadata)).length > 0) return { ...found, isNew: false };
+  if (!found.isDevelopment) throw noRepository(found.metadata);
+  const { metadata } = found;
+  const { directory, keys, passphrase: file } = developmentPaths(workspace.state);
   // What a killed run left is no ceremony: without public files nobody relies on it.
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true, mode: 0o700 });

@@ -1,18 +1,21 @@
 import { FactoryError } from "../../components/lib/errors";
 import type { TeamRecord } from "../../policies/admission/gate/records";
 import type { Checkpoint, CheckpointMemory } from "../cli/checkpoint";
-import { checkImage, type ImageExpectations } from "../cli/image-checks";
+import { checkImage } from "../cli/image-checks";
 import { askLog, openLog } from "../cli/log";
 import { allHeld, bestOf, type Check } from "../cli/provenance";
 import { type ImageReference, openRegistry, type RegistryAccess } from "../cli/registry";
 import type { ServiceAccess } from "../cli/service";
+import type { Trusted } from "../cli/trusted";
 
 /** Settings of {@link imageChecker}. */
 export interface CheckerSettings {
   registry: RegistryAccess;
   log: ServiceAccess;
-  /** What an image must have, whichever team's it is. */
-  expected: Pick<ImageExpectations, "signature" | "builderId">;
+  /** Builder that every image must name. */
+  builderId: string;
+  /** Whose signatures count. */
+  trusted: () => Promise<Trusted>;
   /** What images of teams must have, the newest record first. */
   records: () => Promise<readonly TeamRecord[]>;
 }
@@ -52,15 +55,16 @@ export const imageChecker = (settings: CheckerSettings): ((image: ImageReference
   const memory = processMemory();
   const log = openLog(settings.log);
   const registry = openRegistry(settings.registry);
-  const { logPublicKeyPem } = settings.expected.signature;
+  const { builderId } = settings;
   return async (image) => {
     const name = `${image.host}/${image.path}`;
     const records = await settings.records();
     const owned = records.filter(({ repository }) => name.startsWith(`${repository}/`));
     if (owned.length === 0) throw nobodys(name, records);
+    const { signature, logPublicKeyPem } = await settings.trusted();
     const results: Check[][] = [];
     for (const { repository, sources, ...record } of owned) {
-      const expected = { ...settings.expected, ...record, source: sources[name.slice(repository.length + 1)] };
+      const expected = { ...record, builderId, signature, source: sources[name.slice(repository.length + 1)] };
       const checks = await checkImage(image, registry, expected, (entry) =>
         askLog(log, entry, logPublicKeyPem, memory),
       );

@@ -7,6 +7,8 @@ import {
   VERIFIER_PORT,
   verifierSettingsSchema,
 } from "../../policies/admission/gate/records";
+import { httpsFiles, readTrust } from "../../trust";
+import { trustedFor } from "../cli/trusted";
 import { imageChecker } from "./checker";
 import { openProvider } from "./provider";
 import { teamRecords } from "./team-records";
@@ -18,9 +20,24 @@ const text = (file: string): string => readFileSync(file, "utf8");
 /** How long what held is believed: as long as a signed image's log entry and definitions may be looked at anew. */
 const keepMilliseconds = 10 * 60_000;
 
+/** How long the trust repository is believed without being asked anew: what is revoked there is refused after that. */
+const trustMilliseconds = 60_000;
+
+/** Shares one answer among all that ask for it within {@link trustMilliseconds}; a failure is shared with nobody later. */
+const kept = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
+  let last: { answer: Promise<T>; until: number } | undefined;
+  return () => {
+    if (last !== undefined && last.until > Date.now()) return last.answer;
+    const answer = ask();
+    last = { answer, until: Date.now() + trustMilliseconds };
+    answer.catch(() => (last = undefined));
+    return answer;
+  };
+};
+
 const main = (): void => {
   const settings = verifierSettingsSchema.parse(JSON.parse(text(VERIFIER_FILES.settings)));
-  const { registry, log, signer, certificateAuthorityPem, builderId } = settings;
+  const { registry, log, trust, builderId } = settings;
   // Shorter than the deadline, so that a verdict names what did not answer.
   const service = { timeoutMilliseconds: deadlines.verifierMilliseconds - 500, connections: 8 };
   const check = imageChecker({
@@ -30,11 +47,12 @@ const main = (): void => {
       username: text(VERIFIER_FILES.username),
       password: text(VERIFIER_FILES.password),
     },
-    log: { host: log.host, caPem: log.caPem, ...service },
-    expected: {
-      signature: { ...signer, certificateAuthorityPem, logPublicKeyPem: log.publicKeyPem },
-      builderId,
-    },
+    log: { ...log, ...service },
+    builderId,
+    trusted: kept(async () => {
+      const source = { rootJson: trust.rootJson, read: httpsFiles(trust), directory: VERIFIER_FILES.cache };
+      return trustedFor(await readTrust(source), builderId);
+    }),
     records: teamRecords(
       {
         host: "kubernetes.default.svc",

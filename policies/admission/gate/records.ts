@@ -5,9 +5,8 @@ const text = z.string().min(1);
 /** Settings of the verifier that are the same for all teams; see {@link VerifierSettings}. */
 export const verifierSettingsSchema = z.strictObject({
   registry: z.strictObject({ host: text, caPem: text }),
-  log: z.strictObject({ host: text, caPem: text, publicKeyPem: text }),
-  signer: z.strictObject({ identity: text, issuer: text }),
-  certificateAuthorityPem: text,
+  log: z.strictObject({ host: text, caPem: text }),
+  trust: z.strictObject({ url: text, caPem: text, rootJson: text }),
   builderId: text,
   callers: z.strictObject({ name: text, caPem: text }),
 });
@@ -30,7 +29,7 @@ export const teamRecordSchema = z.strictObject({
   ),
 });
 
-/** Where registry and log are, who signs, and who may ask: what the verifier holds of every image. */
+/** Where registry, log and trust repository are, and who may ask: what the verifier holds of every image. */
 export type VerifierSettings = z.infer<typeof verifierSettingsSchema>;
 
 /**
@@ -55,6 +54,7 @@ export const VERIFIER_FILES = {
   username: "/etc/verifier-registry/username",
   certificate: "/etc/verifier-tls/tls.crt",
   key: "/etc/verifier-tls/tls.key",
+  cache: "/var/cache/verifier/trust",
 } as const;
 
 /** Port of the verifier. */

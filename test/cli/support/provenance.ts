@@ -207,7 +207,7 @@ export const statement = () => ({
 
 /** What the image of {@link statement} must have. */
 export const expectations = (signature = services.policy): Expectations => ({
-  signature,
+  signature: () => [signature],
   image: { name: imageName, digest: `sha256:${digest("f")}` },
   sboms: [{ digest: `sha256:${digest("e")}`, packages: 3 }],
   builderId: "https://secure-software-factory.dev/builder/v1",

@@ -13,7 +13,7 @@ import {
 import { holdCeremony, type Keyring, readKeys, requireApart, rotateTrust, signTrust } from "../ceremony";
 import { exitCode, type ExitCode } from "../outcome";
 import { readPassphrase } from "../passphrase";
-import { developmentKeys, developmentWarning, readFactoryTrust, trustDirectory } from "../trust";
+import { developmentKeys, developmentWarning, operatorDirectory, readFactoryTrust, trustDirectory } from "../trust";
 import { openWorkspace, repository, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** Options that every part of the verb has. */
@@ -91,7 +91,8 @@ const wholeNumber = (option: string, value: string): number => {
 /** Holds a ceremony: keys into a directory of the operator's choosing, public files into that of the repository. */
 export const trustInit = async (options: TrustInitOptions): Promise<ExitCode> => {
   const workspace = openWorkspace(options);
-  const [keys, metadata] = [here(options.keys), await metadataOf(workspace, options)];
+  const keys = here(options.keys);
+  const metadata = options.metadata === undefined ? await operatorDirectory(workspace) : here(options.metadata);
   const root = {
     keys: wholeNumber("--root-keys", options.rootKeys),
     threshold: wholeNumber("--threshold", options.threshold),

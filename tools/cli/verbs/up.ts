@@ -2,9 +2,10 @@ import { readToolchain } from "../../../stacks/toolchain";
 import { describeChanges, describeProgress } from "../engine-events";
 import { exitCode, type ExitCode } from "../outcome";
 import { requireKubeconfig } from "../preflight";
-import { readyStack, update } from "../pulumi";
+import { type ReadyStack, readyStack, update } from "../pulumi";
 import type { PlannedStack } from "../stack-plan";
-import { displayFor, duration, runSteps, type Step } from "../steps";
+import { displayFor, duration, type Report, runSteps, type Step } from "../steps";
+import { developmentWarning, ensureTrust, readFactoryTrust, signDevelopmentTrust } from "../trust";
 import { toolchainStep } from "../toolchain-step";
 import { openWorkspace, prepareState, stackConfiguration, type Workspace, type WorkspaceOptions } from "../workspace";
 
@@ -16,9 +17,27 @@ interface StackResult {
   seconds: number;
 }
 
+/**
+ * Signs what a factory signs with, once it is known, and publishes it; only where the keys for that are development keys, and
+ * only what is not signed yet.
+ */
+const publishTrust = async (workspace: Workspace, ready: ReadyStack, { note, status }: Report): Promise<void> => {
+  status("signing what it signs with");
+  const signed = await signDevelopmentTrust(workspace, await readFactoryTrust(workspace));
+  if (signed === undefined || signed.changed.length === 0) return;
+  status("publishing what it signs with");
+  await update(workspace, ready, {
+    operation: "up",
+    component: "TufRepository",
+    onProgress: (progress) => status(describeProgress(progress, ready.resources)),
+  });
+  note(developmentWarning);
+};
+
 const stackStep = (workspace: Workspace, stack: PlannedStack, results: StackResult[]): Step => ({
   title: `stack ${stack.name}`,
-  run: async ({ note, status }) => {
+  run: async (report) => {
+    const { note, status } = report;
     const started = Date.now();
     status("reading its state");
     const ready = await readyStack(workspace, stack);
@@ -29,6 +48,7 @@ const stackStep = (workspace: Workspace, stack: PlannedStack, results: StackResu
       onProgress: (progress) => status(describeProgress(progress, ready.resources)),
     });
     [...new Set(warnings)].forEach(note);
+    if (stack.role === "factory") await publishTrust(workspace, ready, report);
     results.push({ stack: stack.name, changes, seconds: (Date.now() - started) / 1000 });
     return describeChanges(changes);
   },
@@ -45,6 +65,7 @@ export const up = async (options: WorkspaceOptions & { json: boolean }): Promise
     run: async () => {
       const toolchain = readToolchain();
       await prepareState(workspace, toolchain);
+      await ensureTrust(workspace);
       for (const stack of workspace.stacks)
         await requireKubeconfig(await stackConfiguration(workspace, stack), toolchain.bin);
       return workspace.state;

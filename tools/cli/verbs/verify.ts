@@ -9,6 +9,8 @@ import { checkImage } from "../image-checks";
 import { allHeld, type Check } from "../provenance";
 import { type ImageReference, openRegistry, parseImage } from "../registry";
 import { type LogEntry, logIdOf } from "../signature";
+import { readOwnTrust } from "../trust";
+import { trustedFor } from "../trusted";
 import { checkpointFile, openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** Options of {@link verify}. */
@@ -43,11 +45,12 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
   const { registry, provenance } = team;
   const { log } = provenance;
   const kubectl = openKubectl(team.kubeconfig);
-  const memory = checkpointMemory(checkpointFile(workspace, logIdOf(log.publicKeyPem)), log.publicKeyPem);
+  const { signature, logPublicKeyPem } = trustedFor(await readOwnTrust(workspace), provenance.builderId);
+  const memory = checkpointMemory(checkpointFile(workspace, logIdOf(logPublicKeyPem)), logPublicKeyPem);
   const askOurs = async (entry: LogEntry): Promise<LogFindings> => {
     const { port, close } = await kubectl.portForward(log.namespace, log.service, log.port);
     try {
-      return await askLog(openLog({ ...log, localPort: port }), entry, log.publicKeyPem, memory);
+      return await askLog(openLog({ ...log, localPort: port }), entry, logPublicKeyPem, memory);
     } finally {
       close();
     }
@@ -57,11 +60,7 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
   try {
     const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
     const expected = {
-      signature: {
-        ...provenance.signer,
-        certificateAuthorityPem: provenance.certificateAuthorityPem,
-        logPublicKeyPem: log.publicKeyPem,
-      },
+      signature,
       builderId: provenance.builderId,
       namespace: team.namespace,
       pipelines: Object.values(team.pipelines),
