@@ -99,7 +99,7 @@ test(
     expect(shown.code).toBe(0);
     const { trusted } = JSON.parse(shown.stdout) as { trusted: { kind: string; end?: string }[] };
     expect(trusted.map(({ kind, end }) => [kind, end])).toEqual(
-      ["authority", "log", "builder"].map((kind) => [kind, undefined]),
+      ["authority", "log", "signer"].map((kind) => [kind, undefined]),
     );
   },
   minutes,

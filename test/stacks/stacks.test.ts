@@ -270,7 +270,7 @@ describe("stack of kind factory", () => {
   });
 
   test("without a trust repository it makes nothing", async () => {
-    const { trustDirectory: _, ...plain } = config;
+    const plain = { ...config, trustDirectory: undefined };
     process.env.SSF_STATE = join(trustDirectory, "none");
     try {
       await render(() => expect(factoryStack(plain)).rejects.toThrow(/SSF-TRUST-006/), {
