@@ -167,6 +167,8 @@ export class Verifier extends pulumi.ComponentResource {
                 {
                   name: NAME,
                   image: args.image,
+                  // The client of the trust repository downloads to where temporary files go.
+                  env: [{ name: "TMPDIR", value: dirname(VERIFIER_FILES.cache) }],
                   ports: [{ name: "https", containerPort: VERIFIER_PORT }],
                   readinessProbe: { ...probe, periodSeconds: 2 },
                   livenessProbe: { ...probe, initialDelaySeconds: 10, periodSeconds: 20 },

@@ -61,6 +61,18 @@ describe("Verifier", () => {
     expect(tokens).toEqual({ serviceAccountToken: { path: "token", expirationSeconds: 3600 } });
   });
 
+  test("writes to its cache, and nowhere else", () => {
+    const container = inputAt(rendering.get("verifier-deployment"), "spec.template.spec.containers.0") as {
+      env: object[];
+      securityContext: object;
+      volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[];
+    };
+    expect(container.securityContext).toMatchObject({ readOnlyRootFilesystem: true });
+    const writable = container.volumeMounts.filter(({ readOnly }) => readOnly !== true);
+    expect(writable.map(({ mountPath }) => mountPath)).toEqual(["/var/cache/verifier"]);
+    expect(container.env).toEqual([{ name: "TMPDIR", value: "/var/cache/verifier" }]);
+  });
+
   test("is asked by Gatekeeper, asks registry and log, and reaches nothing else", async () => {
     expect(rendering.get("verifier-policy").inputs.spec).toMatchObject({
       podSelector: {},
