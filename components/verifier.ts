@@ -111,6 +111,7 @@ export class Verifier extends pulumi.ComponentResource {
       inNamespace,
     );
 
+    const isCilium = args.networkPolicies === NetworkPolicies.Cilium;
     const policies = [
       new k8s.networking.v1.NetworkPolicy(
         `${name}-policy`,
@@ -119,9 +120,9 @@ export class Verifier extends pulumi.ComponentResource {
           spec: {
             podSelector: {},
             // Policies of Kubernetes cannot name the API server, so without Cilium the way out stays open.
-            policyTypes: args.networkPolicies === NetworkPolicies.Cilium ? ["Ingress", "Egress"] : ["Ingress"],
+            policyTypes: isCilium ? ["Ingress", "Egress"] : ["Ingress"],
             ingress: [{ from: [args.client], ports: [{ port: VERIFIER_PORT, protocol: "TCP" }] }],
-            ...(args.networkPolicies === NetworkPolicies.Cilium
+            ...(isCilium
               ? {
                   egress: [
                     nameServer,
@@ -133,7 +134,7 @@ export class Verifier extends pulumi.ComponentResource {
         },
         inNamespace,
       ),
-      ...(args.networkPolicies === NetworkPolicies.Cilium
+      ...(isCilium
         ? [
             ciliumPolicy(
               `${name}-api`,

@@ -78,14 +78,13 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     opts,
   );
 
-  const { host } = factory.registry;
   new RecordedTeam(
     "recorded-team",
     {
       team: config.team,
       record: {
         namespace,
-        repository: `${host}/${namespace}`,
+        repository: common.registry.repository,
         forges: common.forges,
         sources: Object.fromEntries((config.sources?.split(",") ?? []).map(splitPair)),
         stageImages: Object.values(factory.stageImages),

@@ -1,0 +1,75 @@
+import type { RequestListener } from "node:http";
+import type { Server } from "node:https";
+import { RECORD_KEY, type TeamRecord } from "../../policies/admission/gate/records";
+import { teamRecords } from "../../tools/gate/team-records";
+import { certificateFor, listen } from "../cli/support/tls";
+
+const tls = certificateFor("kubernetes.default.svc");
+const record = (namespace: string): TeamRecord => ({
+  namespace,
+  repository: `registry.test/${namespace}`,
+  forges: [],
+  sources: {},
+  stageImages: [],
+  jailedRuntimeClass: null,
+  pipelines: [],
+});
+const configMap = (name: string, creationTimestamp: string, text?: string) => ({
+  metadata: { name, creationTimestamp },
+  ...(text === undefined ? {} : { data: { [RECORD_KEY]: text } }),
+});
+const good = configMap("b-1", "2026-11-23T01:00:00Z", JSON.stringify(record("team-b")));
+
+let answer: RequestListener;
+let server: Server;
+let port: number;
+beforeAll(async () => {
+  ({ server, port } = await listen(tls, (incoming, response) => answer(incoming, response)));
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+const read = () =>
+  teamRecords(
+    { host: "kubernetes.default.svc", localPort: port, caPem: tls.certificatePem, bearer: () => "token" },
+    "ssf-verifier",
+  )();
+const list =
+  (...items: object[]): RequestListener =>
+  (_, response) =>
+    void response.end(JSON.stringify({ items }));
+
+test("reads the records by their label, with its token, the newest first", async () => {
+  const asked: (string | undefined)[] = [];
+  const newer = configMap("a-1", "2026-11-23T02:00:00Z", JSON.stringify(record("team-a")));
+  answer = (incoming, response) => {
+    asked.push(incoming.url, incoming.headers.authorization);
+    list(good, newer)(incoming, response);
+  };
+  expect((await read()).map(({ namespace }) => namespace)).toEqual(["team-a", "team-b"]);
+  expect(asked).toEqual([
+    "/api/v1/namespaces/ssf-verifier/configmaps?labelSelector=secure-software-factory.dev%2Fverified-team",
+    "Bearer token",
+  ]);
+});
+
+test.each([
+  ["is no JSON", "{", /SSF-VERIFY-007 ConfigMap bad: no JSON/],
+  ["is not there", undefined, /SSF-VERIFY-007 ConfigMap bad: no JSON/],
+  ["lacks a field", JSON.stringify({ ...record("x"), forges: undefined }), /SSF-VERIFY-007 ConfigMap bad: .*forges/s],
+  ["has a field too many", JSON.stringify({ ...record("x"), admit: "all" }), /SSF-VERIFY-007 ConfigMap bad: .*admit/s],
+])("one record that %s spoils all of them, and without it they are read", async (_, text, message) => {
+  answer = list(good, configMap("bad", "2026-11-23T02:00:00Z", text));
+  await expect(read()).rejects.toThrow(message);
+  answer = list(good);
+  expect(await read()).toHaveLength(1);
+});
+
+test("an API server that refuses is no empty list", async () => {
+  answer = (_, response) => void response.writeHead(403).end("{}");
+  await expect(read()).rejects.toThrow(/SSF-VERIFY-007 https:.*HTTP status 403/);
+  answer = list();
+  expect(await read()).toEqual([]);
+});
