@@ -44,10 +44,11 @@ export class Gate extends pulumi.ComponentResource {
           metadata: {
             name: object.metadata.name,
             labels: standardLabels("gate"),
-            annotations: {
-              ...object.metadata.annotations,
-              ...(waitFor === undefined ? {} : { "pulumi.com/waitFor": waitFor }),
-            },
+            // Never an empty map: the API server drops it, and the next update would add it again.
+            annotations:
+              waitFor === undefined
+                ? object.metadata.annotations
+                : { ...object.metadata.annotations, "pulumi.com/waitFor": waitFor },
           },
           spec: object.spec,
         },

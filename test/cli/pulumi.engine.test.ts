@@ -35,7 +35,14 @@ class Slow extends pulumi.dynamic.Resource {
     super({ create: async () => (await new Promise((end) => setTimeout(end, 10_000)), { id: "slow" }) }, name, {});
   }
 }
-const password = new random.RandomPassword("password", { length: 12 });
+class Part extends pulumi.ComponentResource {
+  constructor(name, args) {
+    super("test:index:Part", name, args);
+    new random.RandomPassword(name + "-child", { length: 12, keepers: args }, { parent: this });
+  }
+}
+new Part("part", { text: config.get("part") ?? "" });
+const password = new random.RandomPassword("password", { length: 12, keepers: { text: config.get("part") ?? "" } });
 if (config.get("slow")) new Slow("slow");
 exports.text = config.require("text");
 exports.replaced = config.require("replaced");
@@ -79,12 +86,21 @@ describeWithEngine("stacks under the real engine", () => {
   });
 
   it("brings a stack up from another's configuration, and changes nothing the second time", async () => {
-    expect(describeChanges((await up()).changes)).toBe("2 created");
+    expect(describeChanges((await up()).changes)).toBe("4 created");
     const outputs = (await stackOutputs(workspace, "second")) as Record<string, string>;
     expect(outputs).toMatchObject({ text: "committed", replaced: "after" });
     expect(outputs.password).toHaveLength(12);
     expect(describeChanges((await up()).changes)).toBe("no changes");
     expect(await stackOutputs(workspace, "other")).toBeUndefined();
+  });
+
+  it("updates one component with all that is in it, and nothing else", async () => {
+    const changed = planned({ part: "changed" });
+    const ready = await readyStack(workspace, changed);
+    const one = await update(workspace, ready, { operation: "up", component: "Part", onProgress: () => undefined });
+    expect(describeChanges(one.changes)).toBe("1 updated, 1 replaced");
+    expect(describeChanges((await up(changed)).changes)).toBe("1 replaced");
+    expect(describeChanges((await up()).changes)).toBe("1 updated, 2 replaced");
   });
 
   it("leaves the committed files alone and its passphrase to this user", async () => {
@@ -165,7 +181,7 @@ describeWithEngine("stacks under the real engine", () => {
   it("removes the stack, and what it made of the state directory, and nothing else", async () => {
     const ready = await readyStack(workspace, planned());
     const { changes } = await update(workspace, ready, { operation: "destroy", onProgress: () => undefined });
-    expect(describeChanges(changes)).toBe("2 deleted");
+    expect(describeChanges(changes)).toBe("4 deleted");
     await removeStack(workspace, "second", false);
     expect(await existingStacks(workspace)).toEqual([]);
     writeFileSync(join(workspace.state, "of-the-user"), "");

@@ -241,6 +241,16 @@ describe("stack of kind factory", () => {
     expect(late.map(({ name }) => name)).toEqual([]);
   });
 
+  test("gives no object an empty list of labels or annotations, which every update would add again", () => {
+    const empty = rendering.resources.filter((resource) =>
+      ["labels", "annotations"].some((field) => {
+        const map = inputAt(resource, `metadata.${field}`);
+        return map !== undefined && Object.keys(map as object).length === 0;
+      }),
+    );
+    expect(empty.map(({ name }) => name)).toEqual([]);
+  });
+
   test("has no jail rule where network policies are the jail", async () => {
     const unjailed = await render(() => factoryStack(config), {
       extra: referenceTo({ ...clusterOutputs, runtimeClasses: null }),

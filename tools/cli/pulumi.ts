@@ -172,6 +172,9 @@ export interface UpdateOptions {
   env?: Record<string, string>;
 }
 
+/** Flags for a component, by its type, and all that is in it. */
+const targets = (component: string): string[] => ["--target", `**:${component}::*`, "--target", `**:${component}$**`];
+
 const interrupts = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
@@ -197,7 +200,7 @@ export const update = async (
     "pulumi",
     [
       ...["--non-interactive", options.operation, "--stack", name, "--config-file", ready.configFile],
-      ...(options.component === undefined ? [] : ["--target", `**${options.component}$**`]),
+      ...(options.component === undefined ? [] : targets(options.component)),
       ...["--yes", "--skip-preview", "--suppress-progress", "--suppress-outputs", "--event-log", eventLog],
     ],
     {
