@@ -11,6 +11,7 @@ import { params } from "./params";
 import { podTemplates } from "./pod-templates";
 import { pods } from "./pods";
 import { references } from "./references";
+import { registry } from "./registry";
 import { results } from "./results";
 import { rights } from "./rights";
 import type { FactoryAttack } from "./support";
@@ -33,6 +34,7 @@ export const attacks: readonly FactoryAttack[] = [
   jail,
   forgedMarks,
   unprovenImages,
+  registry,
   maliciousBuild,
   cachePoisoning,
   gateOutage,

@@ -25,7 +25,8 @@ const batches = [17, 17, 16];
 /** What a run with that number says it has made: nothing that was ever pushed, for only the statement about it counts. */
 const digestOf = (number: string): string => `sha256:${sha256(number)}`;
 
-const model = (repository: string): PipelineModel => ({
+/** A pipeline whose one stage says that it has made an image, and makes none. */
+export const signingPipeline = (repository: string): PipelineModel => ({
   name: "sign",
   description: "Says that it has made an image.",
   params: [{ name: "number", description: "a number.", pattern: "[0-9]+" }],
@@ -167,7 +168,7 @@ export const describeSignatures = (context: () => ProbeContext): void => {
         const numbers = batches.map((size, batch) =>
           Array.from({ length: size }, (_, index) => `${batch}${index + 10}`),
         );
-        await withPipeline(context(), model(repository), async (start) => {
+        await withPipeline(context(), signingPipeline(repository), async (start) => {
           const runs: string[] = [];
           for (const [index, service] of services.entries())
             runs.push(...(await endWhileAway(start, service, numbers[index] ?? [])));

@@ -8,6 +8,7 @@ export type Refuser =
   | "Tekton's webhook"
   | "Tekton"
   | "API server"
+  | "registry"
   | "stage"
   | "jail"
   | "kernel"

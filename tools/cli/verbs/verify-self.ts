@@ -26,7 +26,7 @@ const firstName = async (kubectl: Kubectl, resource: string, namespace: string):
 };
 
 /** An image that a pipeline of the team built, and that is signed and in the log. */
-const builtImage = async (kubectl: Kubectl, team: StackOutputs["team"]): Promise<string | undefined> => {
+export const builtImage = async (kubectl: Kubectl, team: StackOutputs["team"]): Promise<string | undefined> => {
   const names = Object.values(team.pipelines).map(({ name }) => name);
   const selector = `tekton.dev/pipeline in (${names.join(",")})`;
   const args = ["get", "pipelineruns.tekton.dev", `--namespace=${team.namespace}`, `--selector=${selector}`];

@@ -1,0 +1,98 @@
+import { Agent, request } from "node:https";
+import type { Answer, Attempt } from "../../tools/cli/attacks";
+import { parseImage } from "../../tools/cli/registry";
+import type { Session } from "../../tools/cli/attack-session";
+import { example, type FactoryAttack } from "./support";
+
+/** One request to the registry. */
+interface Request {
+  method: string;
+  path: string;
+  /** User and password, joined by a colon. @default nobody */
+  auth?: string;
+}
+
+/** What the registry's status says; `reached` are those of a request that it has carried out. */
+const answerOf = (status: number, reached: readonly number[]): Answer => {
+  if (reached.includes(status)) return { is: "accepted", detail: `HTTP status ${status}` };
+  return status >= 400 && status < 500
+    ? { is: "refused", by: "registry", message: `HTTP status ${status}` }
+    : { is: "unproven", detail: `HTTP status ${status}` };
+};
+
+const openRegistry = async ({ kubectl, factory, defer }: Session) => {
+  const { namespace, service, host, caPem } = factory.registry;
+  const [servername = "", port = "443"] = host.split(":");
+  const forward = await kubectl.portForward(namespace, service, Number(port));
+  defer("port of the registry", () => Promise.resolve(forward.close()));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername, ca: caPem });
+  return ({ method, path, auth }: Request, reached: readonly number[]): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const outgoing = request(
+        { host: "127.0.0.1", port: forward.port, agent, method, path, auth, headers: { host, accept: "*/*" } },
+        (incoming) => {
+          incoming.resume();
+          incoming.on("end", () => resolve(answerOf(incoming.statusCode ?? 0, reached)));
+        },
+      );
+      outgoing.on("error", reject);
+      outgoing.end();
+    });
+};
+
+export const registry: FactoryAttack = {
+  name: "registry",
+  covers:
+    "Images and attestations in the registry: read or written by nobody in particular, deleted by somebody with a password.",
+  tries:
+    "to read, push and delete in the registry without a user, with a wrong password, and with every user that there is",
+  refusal: { by: ["registry"], message: /HTTP status (401|405)/ },
+  control: "Those who may read the image and its attestation do.",
+  prepare: async (session) => {
+    const { image } = await session.build(example);
+    const { path, digest } = parseImage(image);
+    const attestation = `${digest.replace(":", "-")}.att`;
+    const send = await openRegistry(session);
+    const { registryCredentials } = session.factory;
+    const users = Object.entries(registryCredentials).map(([name, { username, password }]) => ({
+      name,
+      auth: `${username}:${password}`,
+    }));
+    const base = `/v2/${path}`;
+    const attempt = (name: string, asked: Request, reached: readonly number[]): Attempt => ({
+      name,
+      run: () => send(asked, reached),
+    });
+    const strangers = [
+      { name: "nobody", auth: undefined },
+      { name: "a user with a wrong password", auth: `${registryCredentials.publisher.username}:wrong` },
+      { name: "an unknown user", auth: "admin:admin" },
+    ];
+    return {
+      attempts: [
+        ...strangers.flatMap(({ name, auth }) => [
+          attempt(`${name} lists repositories`, { method: "GET", path: "/v2/_catalog", auth }, [200]),
+          attempt(`${name} reads an image`, { method: "GET", path: `${base}/manifests/${digest}`, auth }, [200]),
+          attempt(`${name} pushes`, { method: "POST", path: `${base}/blobs/uploads/`, auth }, [202]),
+        ]),
+        ...users.flatMap(({ name, auth }) => [
+          attempt(`${name} deletes the image`, { method: "DELETE", path: `${base}/manifests/${digest}`, auth }, [202]),
+          attempt(
+            `${name} deletes the attestation`,
+            { method: "DELETE", path: `${base}/manifests/${attestation}`, auth },
+            [202],
+          ),
+          attempt(`${name} deletes a blob`, { method: "DELETE", path: `${base}/blobs/${digest}`, auth }, [202]),
+        ]),
+      ],
+      controls: users.flatMap(({ name, auth }) => [
+        attempt(`${name} reads the image`, { method: "GET", path: `${base}/manifests/${digest}`, auth }, [200]),
+        attempt(
+          `${name} reads the attestation`,
+          { method: "GET", path: `${base}/manifests/${attestation}`, auth },
+          [200],
+        ),
+      ]),
+    };
+  },
+};

@@ -1,0 +1,62 @@
+import { z } from "zod";
+import { pipelineRunSchema } from "../../tools/cli/watch-run";
+import { type ProbeContext, withPipeline } from "../e2e/probe";
+import { signingPipeline } from "../e2e/signatures";
+import type { Api } from "./api";
+import { columns, quantile, short } from "./statistics";
+
+const RUNS = 30;
+const TRIES = 1200;
+
+const pause = () => new Promise((resume) => setTimeout(resume, 250));
+
+const listSchema = z.object({ items: z.array(pipelineRunSchema) });
+
+/**
+ * Time from the end of a run to provenance that can be verified: signed, and in the log. The runs make no image, so that
+ * nothing but signing is measured; Tekton tells their ends by the second.
+ */
+export const measureSigning = async (context: ProbeContext, api: Api): Promise<string[]> => {
+  const { namespace, registryRepository } = context.team;
+  const path = `/apis/tekton.dev/v1/namespaces/${namespace}/pipelineruns`;
+  const signedAt = new Map<string, number>();
+  const endedAt = new Map<string, number>();
+  const read = async (names: readonly string[]) => {
+    const { text } = await api("GET", path);
+    const now = Date.now();
+    for (const { metadata, status } of listSchema.parse(JSON.parse(text)).items) {
+      const { name, annotations } = metadata;
+      if (!names.includes(name) || status.completionTime === undefined) continue;
+      endedAt.set(name, Date.parse(status.completionTime));
+      const isSigned = annotations["chains.tekton.dev/signed"] === "true";
+      if (isSigned && annotations["chains.tekton.dev/transparency"] !== undefined && !signedAt.has(name))
+        signedAt.set(name, now);
+    }
+  };
+  const names: string[] = [];
+  await withPipeline(context, signingPipeline(`${registryRepository}/bench`), async (start) => {
+    for (let number = 0; number < RUNS; number++) {
+      names.push(await start({ number: String(Date.now()) }));
+      await read(names);
+    }
+    for (let left = TRIES; signedAt.size < RUNS; left--) {
+      if (left === 0) throw new Error(`${RUNS - signedAt.size} of ${RUNS} runs are not signed`);
+      await pause();
+      await read(names);
+    }
+  });
+  await context.kubectl.text([
+    "delete",
+    "pipelineruns.tekton.dev",
+    ...names,
+    `--namespace=${namespace}`,
+    "--wait=false",
+  ]);
+  const seconds = names.map((name) => ((signedAt.get(name) ?? 0) - (endedAt.get(name) ?? 0)) / 1000);
+  const times = [...signedAt.values()];
+  const span = (Math.max(...times) - Math.min(...times)) / 1000;
+  return columns([
+    ["end of a run to provenance", "p50 s", "p95 s", "signed a second"],
+    [`${RUNS} runs`, short(quantile(seconds, 0.5)), short(quantile(seconds, 0.95)), short((RUNS - 1) / span)],
+  ]);
+};

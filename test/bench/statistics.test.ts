@@ -1,0 +1,25 @@
+import { columns, quantile, short } from "./statistics";
+
+test.each([
+  [0.5, 5],
+  [0.95, 10],
+  [0.99, 10],
+  [0, 1],
+  [1, 10],
+])("the quantile %d of one to ten is %d", (part, expected) => {
+  expect(quantile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], part)).toBe(expected);
+});
+
+test("numbers have three digits that count, and none where there is nothing", () => {
+  expect([1234.5, 0.012345, 12, Number.NaN].map(short)).toEqual(["1230", "0.0123", "12", "-"]);
+  expect(short(quantile([], 0.5))).toBe("-");
+});
+
+test("columns stand below each other", () => {
+  expect(
+    columns([
+      ["a", "long"],
+      ["longer", "b"],
+    ]),
+  ).toEqual(["a       long", "longer  b"]);
+});
