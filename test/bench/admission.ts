@@ -55,9 +55,8 @@ const ask = async (api: Api, body: ReturnType<typeof pod>): Promise<number> => {
 /** The first answer of a verifier that has seen nothing yet. */
 const askCold = async ({ api, kubectl, built }: AdmissionSubjects): Promise<number> => {
   const inVerifier = `--namespace=${VERIFIER_NAMESPACE}`;
-  await kubectl.text(["rollout", "restart", "deployment/verifier", inVerifier]);
+  await kubectl.text(["delete", "pods", "--all", inVerifier]);
   await kubectl.text(["rollout", "status", "deployment/verifier", inVerifier, "--timeout=120s"]);
-  await kubectl.text(["wait", "pods", "--all", "--for=condition=Ready", inVerifier, "--timeout=120s"]);
   return ask(api, pod(GATE_NAMESPACE, built));
 };
 
