@@ -1,6 +1,6 @@
 import { Agent, request } from "node:https";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
-import { parseImage } from "../../tools/cli/registry";
+import { MANIFEST_TYPES, parseImage } from "../../tools/cli/registry";
 import type { Session } from "../../tools/cli/attack-session";
 import { example, type FactoryAttack } from "./support";
 
@@ -29,7 +29,7 @@ const openRegistry = async ({ kubectl, factory, defer }: Session) => {
   return ({ method, path, auth }: Request, reached: readonly number[]): Promise<Answer> =>
     new Promise((resolve, reject) => {
       const outgoing = request(
-        { host: "127.0.0.1", port: forward.port, agent, method, path, auth, headers: { host, accept: "*/*" } },
+        { host: "127.0.0.1", port: forward.port, agent, method, path, auth, headers: { host, accept: MANIFEST_TYPES } },
         (incoming) => {
           incoming.resume();
           incoming.on("end", () => resolve(answerOf(incoming.statusCode ?? 0, reached)));

@@ -42,7 +42,8 @@ export interface Registry {
   blob: (path: string, digest: string) => Promise<Buffer>;
 }
 
-const manifestTypes = [
+/** Media types of manifests, as a request accepts them. */
+export const MANIFEST_TYPES = [
   "application/vnd.oci.image.manifest.v1+json",
   "application/vnd.oci.image.index.v1+json",
   "application/vnd.docker.distribution.manifest.v2+json",
@@ -66,7 +67,7 @@ export const openRegistry = ({ username, password, ...service }: RegistryAccess)
   const get = openService({ ...service, auth: `${username}:${password}` }, unreadable);
   return {
     manifest: async (path, tagOrDigest) => {
-      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, manifestTypes);
+      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, MANIFEST_TYPES);
       if (status === 404) return undefined;
       if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status}`);
       if (tagOrDigest.startsWith("sha256:") && digestOf(body) !== tagOrDigest)
