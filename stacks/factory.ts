@@ -43,6 +43,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
   const cluster = await readStack("cluster", config.clusterStack);
   const trustFiles = readRepository(config.trustDirectory ?? stateRepository(process.env.SSF_STATE ?? ""));
   const toolchain = readToolchain();
+  const images = factoryImages(toolchain, config.falcoImage);
   const opts = { providers: [clusterProvider(cluster)] };
   const shell = image(toolchain, "shell");
 
@@ -209,7 +210,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       jailedRuntimeClass: cluster.runtimeClasses?.jailed,
       networkedRuntimeClass: cluster.runtimeClasses?.networked,
       unjailedServiceAccounts: UNJAILED_STAGES,
-      images: factoryImages(toolchain, config.falcoImage),
+      images,
       stackUsers: config.stackUsers.split(","),
       stackGroups: config.stackGroups.split(","),
     },
@@ -307,6 +308,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       authority: { url: fulcio.url, chainPem: fulcio.caPem },
       log: { url: rekor.url, publicKeyPem: rekor.publicKeyPem },
       signer,
+      images: images.components,
     },
     definitions: definitionKeys(config, toolchain.bin),
     forge: {

@@ -7,6 +7,7 @@ import { FactoryError } from "../components/lib/errors";
 import { sha256 } from "../components/lib/digest";
 
 const text = z.string().min(1);
+const imageReference = z.string().regex(/^\S+@sha256:[0-9a-f]{64}$/, "must be an image by digest");
 
 /** What a running factory signs with, as its stack says it; nothing in it is secret. */
 export const factoryTrustSchema = z.object({
@@ -18,6 +19,8 @@ export const factoryTrustSchema = z.object({
   log: z.object({ url: text, publicKeyPem: text }),
   /** Who signs provenance: the identity in its certificate, and who vouched for that identity. */
   signer: z.object({ identity: text, issuer: text }),
+  /** Images that the factory runs and gives to stages, by digest. */
+  images: z.array(imageReference),
 });
 
 /** See {@link factoryTrustSchema}. */
@@ -38,6 +41,11 @@ const buildersSchema = z.object({
   revoked: z.array(z.object({ sha256: digest, at: time })),
 });
 
+const imagesSchema = z.object({
+  schema: z.literal(1),
+  images: z.array(z.object({ reference: imageReference, validFor: z.object({ start: time, end: time.optional() }) })),
+});
+
 const policySchema = z.object({
   schema: z.literal(1),
   files: z.array(z.object({ path: text, sha256: digest })),
@@ -45,6 +53,9 @@ const policySchema = z.object({
 
 /** Whose provenance counts for a builder, and for runs of which time. Times are ISO 8601 in UTC, both ends included. */
 export type Builder = z.infer<typeof builderSchema>;
+
+/** An image of the factory, and when the factory ran it. Times are ISO 8601 in UTC, both ends included. */
+export type FactoryImage = z.infer<typeof imagesSchema>["images"][number];
 
 /** A file of the policy bundle. */
 export type PolicyFile = z.infer<typeof policySchema>["files"][number];
@@ -54,13 +65,20 @@ export interface Trust {
   /** Authorities and logs, present and former, in Sigstore's own form. */
   trustedRoot: TrustedRoot;
   builders: Builder[];
-  /** Keys and signers that count for nothing any more, by {@link fingerprints}; no later signing takes them in again. */
+  /** Images of the factory, present and former: what was built in a former one may still run. */
+  images: FactoryImage[];
+  /** Keys, signers and images that count for nothing any more, by {@link fingerprints}; no later signing takes them in again. */
   revoked: { sha256: string; at: string }[];
   policy: PolicyFile[];
 }
 
 /** Names of the targets. */
-export const TARGETS = { trustedRoot: "trusted_root.json", builders: "builders.json", policy: "policy.json" } as const;
+export const TARGETS = {
+  trustedRoot: "trusted_root.json",
+  builders: "builders.json",
+  images: "images.json",
+  policy: "policy.json",
+} as const;
 
 const MEDIA_TYPE = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
 
@@ -86,7 +104,7 @@ export const parseFactoryTrust = (path: string, value: unknown): FactoryTrust =>
   throw refused(
     [path, ...(issue?.path ?? [])].join("."),
     issue?.message ?? "not what it must be",
-    "A factory names its builder, certificate authority, log and signer.",
+    "A factory names its builder, certificate authority, log, signer and images.",
   );
 };
 
@@ -171,7 +189,7 @@ const logOf = ({ url, publicKeyPem }: FactoryTrust["log"], start: Date | undefin
   };
 };
 
-/** The SHA-256 digests, in hex, by which keys and signers are shown and revoked. */
+/** The SHA-256 digests, in hex, by which keys, signers and images are shown and revoked. */
 export const fingerprints = {
   /** Of an authority: that of its issuing certificate. */
   authority: ({ certChain }: CertificateAuthority): string =>
@@ -181,20 +199,25 @@ export const fingerprints = {
   /** Of a builder's signer: that of builder id, identity and issuer, a line each. */
   builder: ({ builderId, signer }: Pick<Builder, "builderId" | "signer">): string =>
     sha256([builderId, signer.identity, signer.issuer].join("\n")),
+  /** Of an image: its own. */
+  image: ({ reference }: Pick<FactoryImage, "reference">): string => reference.slice(-64),
 };
 
-/** The entries with the factory's present one open, and every other one that was open closed. */
+/** The entries with the factory's present ones open, and every other one that was open closed. */
 const succeed = <T>(
   entries: readonly T[],
-  present: T,
+  present: readonly T[],
   fingerprint: (entry: T) => string,
   isOpen: (entry: T) => boolean,
   close: (entry: T) => T,
 ): T[] => {
-  const id = fingerprint(present);
-  const former = entries.filter((entry) => fingerprint(entry) !== id);
-  const known = entries.find((entry) => fingerprint(entry) === id && isOpen(entry));
-  return [...former.map((entry) => (isOpen(entry) ? close(entry) : entry)), known ?? present];
+  const ids = new Set(present.map(fingerprint));
+  const former = entries.filter((entry) => !ids.has(fingerprint(entry)));
+  const known = new Map(entries.filter(isOpen).map((entry) => [fingerprint(entry), entry]));
+  return [
+    ...former.map((entry) => (isOpen(entry) ? close(entry) : entry)),
+    ...present.map((entry) => known.get(fingerprint(entry)) ?? entry),
+  ];
 };
 
 /** What changes the trust of a repository. */
@@ -226,12 +249,20 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
     signer: current.signer,
     validFor: { start: (start ?? now).toISOString() },
   };
+  const images: FactoryImage[] = [...new Set(current.images)].sort().map((reference) => ({
+    reference,
+    validFor: { start: now.toISOString() },
+  }));
   const known = {
     authorities: previous?.trustedRoot.certificateAuthorities ?? [],
     logs: previous?.trustedRoot.tlogs ?? [],
     builders: previous?.builders ?? [],
+    images: previous?.images ?? [],
   };
-  const present = [fingerprints.authority(authority), fingerprints.log(log), fingerprints.builder(builder)];
+  const present = [
+    ...[fingerprints.authority(authority), fingerprints.log(log), fingerprints.builder(builder)],
+    ...images.map(fingerprints.image),
+  ];
   const revoked = addRevoked(previous?.revoked ?? [], revoke, known, now);
   for (const { sha256: id } of revoked) if (present.includes(id)) throw revocation(id, "in use by the factory");
 
@@ -241,14 +272,14 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
   };
   const authorities = succeed(
     known.authorities,
-    authority,
+    [authority],
     fingerprints.authority,
     ({ validFor }) => validFor?.end === undefined,
     (entry) => ({ ...entry, validFor: { start: entry.validFor?.start, end: now } }),
   );
   const logs = succeed(
     known.logs,
-    log,
+    [log],
     fingerprints.log,
     ({ publicKey }) => publicKey?.validFor?.end === undefined,
     ({ publicKey, ...entry }) => ({
@@ -256,12 +287,16 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
       publicKey: publicKey && { ...publicKey, validFor: { start: publicKey.validFor?.start, end: now } },
     }),
   );
+  const ended = <T extends { validFor: Builder["validFor"] }>(entry: T): T => ({
+    ...entry,
+    validFor: { start: entry.validFor.start, end: now.toISOString() },
+  });
   const builders = succeed(
     known.builders,
-    builder,
+    [builder],
     fingerprints.builder,
     ({ validFor }) => validFor.end === undefined,
-    (entry) => ({ ...entry, validFor: { start: entry.validFor.start, end: now.toISOString() } }),
+    ended,
   );
 
   return {
@@ -273,6 +308,13 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
       timestampAuthorities: [],
     },
     builders: builders.filter(remains(fingerprints.builder)),
+    images: succeed(
+      known.images,
+      images,
+      fingerprints.image,
+      ({ validFor }) => validFor.end === undefined,
+      ended,
+    ).filter(remains(fingerprints.image)),
     revoked,
     policy: policy === undefined ? (previous?.policy ?? []) : policyFiles(policy),
   };
@@ -286,13 +328,14 @@ const policyFiles = (policy: Readonly<Record<string, string | Buffer>>): PolicyF
 const addRevoked = (
   before: Trust["revoked"],
   revoke: readonly string[],
-  known: { authorities: CertificateAuthority[]; logs: LogInstance[]; builders: Builder[] },
+  known: { authorities: CertificateAuthority[]; logs: LogInstance[]; builders: Builder[]; images: FactoryImage[] },
   now: Date,
 ): Trust["revoked"] => {
   const ids = [
     ...known.authorities.map(fingerprints.authority),
     ...known.logs.map(fingerprints.log),
     ...known.builders.map(fingerprints.builder),
+    ...known.images.map(fingerprints.image),
   ];
   const fresh = [...new Set(revoke)].filter((id) => !before.some((one) => one.sha256 === id));
   for (const id of fresh) if (!ids.includes(id)) throw revocation(id, "unknown");
@@ -304,16 +347,17 @@ const revocation = (id: string, given: string): FactoryError =>
     code: "SSF-TRUST-009",
     path: `--revoke ${id}`,
     given,
-    rule: "What is revoked is an authority, log or signer of the repository that the factory does not use any more.",
-    fix: "Take the fingerprint from ./factory trust show; give the factory a new key before you revoke its present one.",
+    rule: "What is revoked is an authority, log, signer or image of the repository that the factory does not use any more.",
+    fix: "Take the fingerprint from ./factory trust show; give the factory another before you revoke its present one.",
   });
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 
 /** The targets that say this trust: content by name. */
-export const writeTargets = ({ trustedRoot, builders, revoked, policy }: Trust): Record<string, string> => ({
+export const writeTargets = ({ trustedRoot, builders, images, revoked, policy }: Trust): Record<string, string> => ({
   [TARGETS.trustedRoot]: json(TrustedRoot.toJSON(trustedRoot)),
   [TARGETS.builders]: json({ schema: 1, builders, revoked }),
+  [TARGETS.images]: json({ schema: 1, images }),
   [TARGETS.policy]: json({ schema: 1, files: policy }),
 });
 
@@ -326,8 +370,13 @@ export const writeTargets = ({ trustedRoot, builders, revoked, policy }: Trust):
 export const parseTargets = (contents: Readonly<Record<string, string>>): Trust => {
   const trustedRoot = read(contents, TARGETS.trustedRoot, (value) => TrustedRoot.fromJSON(value));
   const { builders, revoked } = read(contents, TARGETS.builders, (value) => buildersSchema.parse(value));
+  // What an older program signed names no images.
+  const { images } =
+    contents[TARGETS.images] === undefined
+      ? { images: [] }
+      : read(contents, TARGETS.images, (value) => imagesSchema.parse(value));
   const { files } = read(contents, TARGETS.policy, (value) => policySchema.parse(value));
-  return { trustedRoot, builders, revoked, policy: files };
+  return { trustedRoot, builders, images, revoked, policy: files };
 };
 
 const read = <T>(contents: Readonly<Record<string, string>>, name: string, parse: (value: unknown) => T): T => {
@@ -341,7 +390,7 @@ const read = <T>(contents: Readonly<Record<string, string>>, name: string, parse
     code: "SSF-TRUST-012",
     path: `target ${name}`,
     given: content === undefined ? "not there" : "of a form that this program does not know",
-    rule: "The trust repository has the targets trusted_root.json, builders.json and policy.json.",
+    rule: `The trust repository has the targets ${Object.values(TARGETS).join(", ")}.`,
     fix: "Run ./factory trust sign with this version of the program, then bring the factory's stack up.",
   });
 };

@@ -1,6 +1,7 @@
 export { directoryFiles, httpsFiles, type HttpsRepository, type ReadFile, readTrust, type TrustSource } from "./client";
 export {
   type Builder,
+  type FactoryImage,
   type FactoryTrust,
   factoryTrustSchema,
   fingerprints,

@@ -111,6 +111,7 @@ const kubectl = (objects: typeof good, secrets = ""): Kubectl => ({
 const promises: Promises = {
   images: [image],
   teamImages: [stage],
+  signedImages: [image, stage],
   rules: ["ssf-rule"],
   gateRules: ["ssf-gate-rule"],
   now: new Date("2026-11-23T00:00:00Z"),
@@ -122,6 +123,11 @@ const failures = async (change: Partial<typeof good> = {}, secrets = "", promise
 
 test("everything holds in a good factory", async () => {
   expect(await failures()).toEqual([]);
+});
+
+test("an image that nobody signed as the factory's is named", async () => {
+  const found = await failures({}, "", { ...promises, signedImages: [stage] });
+  expect(found).toEqual([`SSF-SELF-016 ${image} is not signed`]);
 });
 
 const bad: [string, Partial<typeof good>, string][] = [

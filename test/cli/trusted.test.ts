@@ -23,6 +23,7 @@ const factoryOf = ({ policy, authority, log }: SigningServices) => ({
   authority: { url: "https://fulcio.test", chainPem: authority.certificatePem },
   log: { url: "https://rekor.test", publicKeyPem: log.publicKeyPem },
   signer: { identity: policy.identity, issuer: policy.issuer },
+  images: [],
 });
 
 /** Trust as a client reads it: from the targets that say it. */
@@ -93,4 +94,16 @@ test("without a log in use nothing can be checked", () => {
   expect(() => trustedFor({ ...trust, trustedRoot: { ...trust.trustedRoot, tlogs: [] } }, builderId)).toThrow(
     /SSF-TRUST-012 target trusted_root\.json: no log in use/,
   );
+});
+
+test("images count that are signed as the factory's, the former ones too, and none that is revoked", () => {
+  const [former = "", present = "", strange = ""] = ["a", "b", "c"].map((name) => `${name}@sha256:${name.repeat(64)}`);
+  const current = factoryOf(services);
+  const signed = { current: { ...current, images: [former] }, now: at(now) };
+  const replaced = { current: { ...current, images: [present] }, now: at(change) };
+  const counts = (...changes: Parameters<typeof trustIn>) =>
+    trustedFor(trustIn(...changes), builderId).signedImages([former, present, strange]);
+  expect(counts(signed)).toEqual([former]);
+  expect(counts(signed, replaced)).toEqual([former, present]);
+  expect(counts(signed, replaced, { ...replaced, revoke: ["a".repeat(64)] })).toEqual([present]);
 });

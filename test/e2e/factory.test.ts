@@ -97,10 +97,12 @@ test(
   async () => {
     const shown = await factory("trust", "show", "--json");
     expect(shown.code).toBe(0);
-    const { trusted } = JSON.parse(shown.stdout) as { trusted: { kind: string; end?: string }[] };
+    const { trusted } = JSON.parse(shown.stdout) as { trusted: { kind: string; name: string; end?: string }[] };
+    const images = [...new Set(Object.values(readToolchain().images).map(({ reference }) => reference))];
     expect(trusted.map(({ kind, end }) => [kind, end])).toEqual(
-      ["authority", "log", "signer"].map((kind) => [kind, undefined]),
+      ["authority", "log", "signer", ...images.map(() => "image")].map((kind) => [kind, undefined]),
     );
+    expect(trusted.map(({ name }) => name)).toEqual(expect.arrayContaining(images));
   },
   minutes,
 );

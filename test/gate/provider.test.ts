@@ -148,7 +148,11 @@ beforeEach(async () => {
   asked = 0;
   records = [record()];
   trusted = () =>
-    Promise.resolve({ signature: () => [services.policy], logPublicKeyPem: services.policy.logPublicKeyPem });
+    Promise.resolve({
+      signature: () => [services.policy],
+      logPublicKeyPem: services.policy.logPublicKeyPem,
+      signedImages: (images) => [...images],
+    });
   registry = sendFiles(good.files);
   log = serve((url) => services.log.answer(url));
   ports.provider = await startProvider();
@@ -305,6 +309,8 @@ describe("is refused, and says why:", () => {
     expect(await verdictOn()).toMatch(/SSF-GATE-003 .*SSF-TRUST-010 .* fix: Mend it/);
     trusted = async () => ({ ...(await holding()), signature: () => [] });
     expect(await verdictOn()).toMatch(/SSF-GATE-002 .*nothing that is trusted counts for an entry of log/);
+    trusted = async () => ({ ...(await holding()), signedImages: () => [] });
+    expect(await verdictOn()).toMatch(/SSF-GATE-002 .*not signed as images of the factory: .*SSF-PROVENANCE-008/);
     trusted = holding;
     expect(await verdictOn()).toBe(ADMITTED);
   });

@@ -62,6 +62,7 @@ const factoryOutputs = {
     authority: { url: "https://fulcio.example", chainPem: testCertificates("FULCIO", "ROOT") },
     log: { url: "https://rekor.example:3000", publicKeyPem: "PUBLIC" },
     signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
+    images: [testImage("stage-go")],
   },
   definitions: { ...keys, formerPublicKeysPem: [] },
   forge: {

@@ -25,6 +25,15 @@ const [oldLog, newerLog] = [newLog(), newLog()];
 const trust = updateTrust({ current: factoryTrust(first, oldLog), now: inDays(0) });
 const authorityOf = ({ trustedRoot }: Trust) =>
   trustedRoot.certificateAuthorities.map(fingerprints.authority).at(-1) ?? "";
+/** The change by which nothing changes but what else is said with it. */
+const same = (previous: Trust) => ({
+  previous,
+  current: {
+    ...factoryTrust(first, oldLog),
+    images: previous.images.filter(({ validFor }) => validFor.end === undefined).map(({ reference }) => reference),
+  },
+  now: inDays(4),
+});
 const before = signedStatement(first, oldLog, inDays(1));
 
 describe("the keys of a factory as targets", () => {
@@ -77,6 +86,28 @@ describe("the keys of a factory as targets", () => {
       "SSF-TRUST-008 stack dev, output trust.signer",
     );
     expect(parseFactoryTrust("x", factoryTrust(first, oldLog))).toEqual(factoryTrust(first, oldLog));
+  });
+
+  it("say which images the factory runs, and since when it runs others", () => {
+    const [one, two] = ["1", "2"].map((digit) => `image@sha256:${digit.repeat(64)}`) as [string, string];
+    const running = (images: string[], day: number, previous = trust) =>
+      updateTrust({ previous, current: { ...factoryTrust(first, oldLog), images }, now: inDays(day) });
+    const both = running([two, one, one], 1);
+    expect(both.images.map(({ reference, validFor }) => [reference, validFor.end])).toEqual([
+      [one, undefined],
+      [two, undefined],
+    ]);
+    const later = running([two], 2, both);
+    expect(later.images).toEqual([
+      { reference: one, validFor: { ...both.images[0]?.validFor, end: expect.any(String) as string } },
+      both.images[1],
+    ]);
+    expect(running([two], 3, later).images).toEqual(later.images);
+    expect(() => running([one], 4, updateTrust({ ...same(later), revoke: ["1".repeat(64)] }))).toThrow("SSF-TRUST-009");
+    expect(() => updateTrust({ ...same(later), revoke: ["2".repeat(64)] })).toThrow("SSF-TRUST-009");
+    expect(parseTargets(writeTargets(later)).images).toEqual(later.images);
+    const { "images.json": images, ...older } = writeTargets(later);
+    expect([typeof images, parseTargets(older).images]).toEqual(["string", []]);
   });
 
   it("are refused when a target is missing or has another form", () => {

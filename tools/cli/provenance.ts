@@ -35,7 +35,7 @@ export interface Expectations {
   /** Namespace of the team. */
   namespace: string;
   pipelines: ExpectedPipeline[];
-  /** Images that stages may run, by digest. */
+  /** Images that stages may run, by digest: those that the trust repository has signed as the factory's. */
   stageImages: string[];
   /** Runtime class of jailed stages; null where network policies alone are the jail. */
   jailedRuntimeClass: string | null;
@@ -227,7 +227,7 @@ const imagesFault = ({ predicate }: Statement, { stageImages }: Expectations): s
   );
   return foreign.length === 0
     ? undefined
-    : `not of the factory: ${foreign.map(({ uri, digest }) => `${uri}@sha256:${digest.sha256 ?? "?"}`).join(", ")}`;
+    : `not signed as images of the factory: ${foreign.map(({ uri, digest }) => `${uri}@sha256:${digest.sha256 ?? "?"}`).join(", ")}`;
 };
 
 /** Without the members that say nothing, which the API server adds and leaves out as it likes. */

@@ -10,6 +10,8 @@ export interface Promises {
   images: readonly string[];
   /** Images by digest that may run in the namespaces of teams. */
   teamImages: readonly string[];
+  /** Those of both that are signed in the trust repository. */
+  signedImages: readonly string[];
   /** Admission rules that must be there. */
   rules: readonly string[];
   /** Rules of the gate that must be there. */
@@ -34,6 +36,7 @@ const titles = {
   podSecurity: ["SSF-SELF-013", "every namespace has its level of Pod Security"],
   gate: ["SSF-SELF-014", "every rule of the gate is enforced by the webhook"],
   exempt: ["SSF-SELF-015", "the gate is asked about every namespace but those without which it could not come up"],
+  signed: ["SSF-SELF-016", "every image of the factory is signed in its trust repository"],
 } as const;
 
 /** A check that failed when it has offenders. */
@@ -93,6 +96,12 @@ const checkImages = (objects: ClusterObjects, { images, teamImages }: Promises):
     });
   });
   return selfCheck("images", offenders, `${count} containers in ${own.length} pods`);
+};
+
+const checkSigned = ({ images, teamImages, signedImages }: Promises): Check => {
+  const all = [...new Set([...images, ...teamImages])];
+  const offenders = all.filter((image) => !signedImages.includes(image)).map((image) => `${image} is not signed`);
+  return selfCheck("signed", offenders, `${all.length} images`);
 };
 
 const isFactoryRule = ({ metadata }: ClusterObjects["policies"][number]): boolean =>
@@ -270,6 +279,7 @@ const checkPodSecurity = ({ namespaces, pods }: ClusterObjects): Check => {
 /** Everything that can be said of a cluster by looking at its objects. Pure: all that counts is in the arguments. */
 export const checkObjects = (objects: ClusterObjects, promises: Promises): Check[] => [
   checkImages(objects, promises),
+  checkSigned(promises),
   ...checkPolicies(objects, promises),
   ...checkWebhooks(objects),
   ...checkTokens(objects),

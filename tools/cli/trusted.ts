@@ -8,6 +8,8 @@ export interface Trusted {
   signature: SignatureTrust;
   /** Public key of the log that is in use, as PEM. */
   logPublicKeyPem: string;
+  /** Those of the given images by digest that are signed as images of the factory, present or former. */
+  signedImages: (images: readonly string[]) => string[];
 }
 
 interface Period {
@@ -55,7 +57,9 @@ export const trustedFor = (trust: Trust, builderId: string): Trusted => {
       rule: "The trust repository names the log that the factory uses.",
       fix: "Run ./factory trust sign, then bring the factory's stack up.",
     });
+  const images = new Set(trust.images.map(fingerprints.image));
   return {
+    signedImages: (given) => given.filter((reference) => images.has(fingerprints.image({ reference }))),
     signature: (entry) => policiesAt(trust, builderId, entry),
     logPublicKeyPem: keyPem(log.publicKey.rawBytes),
   };

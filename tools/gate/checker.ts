@@ -61,10 +61,12 @@ export const imageChecker = (settings: CheckerSettings): ((image: ImageReference
     const records = await settings.records();
     const owned = records.filter(({ repository }) => name.startsWith(`${repository}/`));
     if (owned.length === 0) throw nobodys(name, records);
-    const { signature, logPublicKeyPem } = await settings.trusted();
+    const { signature, logPublicKeyPem, signedImages } = await settings.trusted();
     const results: Check[][] = [];
     for (const { repository, sources, ...record } of owned) {
-      const expected = { ...record, builderId, signature, source: sources[name.slice(repository.length + 1)] };
+      const stageImages = signedImages(record.stageImages);
+      const source = sources[name.slice(repository.length + 1)];
+      const expected = { ...record, stageImages, builderId, signature, source };
       const checks = await checkImage(image, registry, expected, (entry) =>
         askLog(log, entry, logPublicKeyPem, memory),
       );

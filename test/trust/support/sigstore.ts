@@ -85,6 +85,7 @@ export const factoryTrust = (authority: Authority, log: Log): FactoryTrust => ({
   authority: { url: "https://fulcio.example", chainPem: authority.chainPem },
   log: { url: "https://rekor.example", publicKeyPem: log.publicKeyPem },
   signer: { identity, issuer },
+  images: [],
 });
 
 const preAuthentication = (type: string, payload: Buffer) =>

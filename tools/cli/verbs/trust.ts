@@ -160,8 +160,8 @@ export const trustRotate = async (role: Role, options: TrustRotateOptions): Prom
   ]);
 };
 
-/** What a person reads and a script takes of the trust that is signed. */
-const entries = ({ trustedRoot, builders, revoked }: Trust) => [
+/** What a script takes of the trust that is signed. */
+const entries = ({ trustedRoot, builders, images, revoked }: Trust) => [
   ...trustedRoot.certificateAuthorities.map((one) => ({
     kind: "authority",
     sha256: fingerprints.authority(one),
@@ -182,6 +182,12 @@ const entries = ({ trustedRoot, builders, revoked }: Trust) => [
     name: `${one.signer.identity} for ${one.builderId}`,
     ...one.validFor,
   })),
+  ...images.map((one) => ({
+    kind: "image",
+    sha256: fingerprints.image(one),
+    name: one.reference,
+    ...one.validFor,
+  })),
   ...revoked.map(({ sha256, at }) => ({ kind: "revoked", sha256, name: "", start: undefined, end: at })),
 ];
 
@@ -192,16 +198,20 @@ export const trustShow = async (options: TrustOptions): Promise<ExitCode> => {
   const opened = openRepository(readFiles(metadata));
   const roles = roleStates(opened, new Date());
   const trusted = Object.keys(opened.contents).length === 0 ? [] : entries(parseTargets(opened.contents));
+  const images = trusted.filter(({ kind }) => kind === "image");
+  const others = trusted.filter(({ kind }) => kind !== "image");
+  const former = images.filter(({ end }) => end !== undefined).length;
   const held = roles.every(({ isExpired }) => !isExpired);
   report(options, { held, metadata, roles, trusted }, [
     ...roles.map(
       ({ role, version, expires, isExpired, threshold, keyIds }) =>
         `${role} version ${version}, ${isExpired ? "EXPIRED" : "expires"} ${expires}, ${threshold} of ${keyIds.length}: ${keyIds.map((id) => id.slice(0, 12)).join(", ")}`,
     ),
-    ...trusted.map(
+    ...others.map(
       ({ kind, sha256, name, start, end }) =>
         `${kind} ${sha256} ${[name, start && `from ${start}`, end && `until ${end}`].filter(Boolean).join(" ")}`,
     ),
+    ...(images.length > 0 ? [`${images.length} images, ${former} of them former: --json lists them`] : []),
     ...(trusted.length === 0 ? ["no factory's keys are signed yet: ./factory trust sign"] : []),
   ]);
   return held ? exitCode.held : exitCode.didNotHold;

@@ -10,6 +10,8 @@ import { allHeld, type Check } from "../provenance";
 import { checkObjects, ruleNames } from "../self-checks";
 import { readCluster } from "../self-cluster";
 import { askRules, type NotAsked, type RequestWorld } from "../self-requests";
+import { readOwnTrust } from "../trust";
+import { trustedFor } from "../trusted";
 import { pipelineRunList, runState } from "../watch-run";
 import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
@@ -41,6 +43,7 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const kubectl = openKubectl(factory.kubeconfig);
   const objects = await readCluster(kubectl);
   const images = factoryImages(readToolchain());
+  const { signedImages } = trustedFor(await readOwnTrust(workspace), factory.provenance.builderId);
   const { runtimeClasses } = factory;
   const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
   const settings = { runtimeClasses, unjailedServiceAccounts: [], images, stack: { users: [], groups: [] } };
@@ -49,6 +52,7 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const checks = checkObjects(objects, {
     images: images.components,
     teamImages: images.stages,
+    signedImages: signedImages([...images.components, ...images.stages]),
     rules: expected,
     gateRules,
     now: new Date(),

@@ -45,7 +45,7 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
   const { registry, provenance } = team;
   const { log } = provenance;
   const kubectl = openKubectl(team.kubeconfig);
-  const { signature, logPublicKeyPem } = trustedFor(await readOwnTrust(workspace), provenance.builderId);
+  const { signature, logPublicKeyPem, signedImages } = trustedFor(await readOwnTrust(workspace), provenance.builderId);
   const memory = checkpointMemory(checkpointFile(workspace, logIdOf(logPublicKeyPem)), logPublicKeyPem);
   const askOurs = async (entry: LogEntry): Promise<LogFindings> => {
     const { port, close } = await kubectl.portForward(log.namespace, log.service, log.port);
@@ -64,7 +64,7 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
       builderId: provenance.builderId,
       namespace: team.namespace,
       pipelines: Object.values(team.pipelines),
-      stageImages: Object.values(factory.stageImages),
+      stageImages: signedImages(Object.values(factory.stageImages)),
       jailedRuntimeClass: factory.runtimeClasses?.jailed ?? null,
       source: options.source,
       commit: options.commit,
