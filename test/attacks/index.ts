@@ -2,7 +2,9 @@ import { cachePoisoning } from "./cache-poisoning";
 import { connections } from "./connections";
 import { definitionsChanged } from "./definitions-changed";
 import { definitionsEdited } from "./definitions-edited";
+import { expiredCertificate } from "./expired-certificate";
 import { forgedMarks } from "./forged-marks";
+import { forgedProvenance } from "./forged-provenance";
 import { gateOutage } from "./gate-outage";
 import { inlineSpecs } from "./inline-specs";
 import { jail } from "./jail";
@@ -14,6 +16,7 @@ import { references } from "./references";
 import { registry } from "./registry";
 import { results } from "./results";
 import { rights } from "./rights";
+import { stolenIdentities } from "./stolen-identities";
 import type { FactoryAttack } from "./support";
 import { unprovenImages } from "./unproven-images";
 import { workspaces } from "./workspaces";
@@ -34,8 +37,11 @@ export const attacks: readonly FactoryAttack[] = [
   jail,
   forgedMarks,
   unprovenImages,
+  forgedProvenance,
+  stolenIdentities,
   registry,
   maliciousBuild,
   cachePoisoning,
   gateOutage,
+  expiredCertificate,
 ];

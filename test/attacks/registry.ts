@@ -1,16 +1,7 @@
-import { Agent, request } from "node:https";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
 import { MANIFEST_TYPES, parseImage } from "../../tools/cli/registry";
-import type { Session } from "../../tools/cli/attack-session";
-import { example, type FactoryAttack } from "./support";
-
-/** One request to the registry. */
-interface Request {
-  method: string;
-  path: string;
-  /** User and password, joined by a colon. @default nobody */
-  auth?: string;
-}
+import { openHttps, type ServiceRequest } from "./services";
+import { anyBuilt, type FactoryAttack } from "./support";
 
 /** What the registry's status says; `reached` are those of a request that it has carried out. */
 const answerOf = (status: number, reached: readonly number[]): Answer => {
@@ -18,26 +9,6 @@ const answerOf = (status: number, reached: readonly number[]): Answer => {
   return status >= 400 && status < 500
     ? { is: "refused", by: "registry", message: `HTTP status ${status}` }
     : { is: "unproven", detail: `HTTP status ${status}` };
-};
-
-const openRegistry = async ({ kubectl, factory, defer }: Session) => {
-  const { namespace, service, host, caPem } = factory.registry;
-  const [servername = "", port = "443"] = host.split(":");
-  const forward = await kubectl.portForward(namespace, service, Number(port));
-  defer("port of the registry", () => Promise.resolve(forward.close()));
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername, ca: caPem });
-  return ({ method, path, auth }: Request, reached: readonly number[]): Promise<Answer> =>
-    new Promise((resolve, reject) => {
-      const outgoing = request(
-        { host: "127.0.0.1", port: forward.port, agent, method, path, auth, headers: { host, accept: MANIFEST_TYPES } },
-        (incoming) => {
-          incoming.resume();
-          incoming.on("end", () => resolve(answerOf(incoming.statusCode ?? 0, reached)));
-        },
-      );
-      outgoing.on("error", reject);
-      outgoing.end();
-    });
 };
 
 export const registry: FactoryAttack = {
@@ -49,19 +20,18 @@ export const registry: FactoryAttack = {
   refusal: { by: ["registry"], message: /HTTP status (401|405)/ },
   control: "Those who may read the image and its attestation do.",
   prepare: async (session) => {
-    const { image } = await session.build(example);
-    const { path, digest } = parseImage(image);
+    const { path, digest } = parseImage(await anyBuilt(session));
     const attestation = `${digest.replace(":", "-")}.att`;
-    const send = await openRegistry(session);
-    const { registryCredentials } = session.factory;
+    const { registry: service, registryCredentials } = session.factory;
+    const send = await openHttps(session, service.host);
     const users = Object.entries(registryCredentials).map(([name, { username, password }]) => ({
       name,
       auth: `${username}:${password}`,
     }));
     const base = `/v2/${path}`;
-    const attempt = (name: string, asked: Request, reached: readonly number[]): Attempt => ({
+    const attempt = (name: string, asked: ServiceRequest, reached: readonly number[]): Attempt => ({
       name,
-      run: () => send(asked, reached),
+      run: async () => answerOf((await send({ ...asked, accept: MANIFEST_TYPES })).status, reached),
     });
     const strangers = [
       { name: "nobody", auth: undefined },

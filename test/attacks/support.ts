@@ -3,12 +3,18 @@ import { signDefinition } from "../../pipelines";
 import { stageTask, type Task } from "../../pipelines/tekton";
 import type { ClusterObject, Session } from "../../tools/cli/attack-session";
 import type { Attack, Expectation } from "../../tools/cli/attacks";
+import { builtImage } from "../../tools/cli/built-image";
+import type { Kubectl } from "../../tools/cli/kubectl";
 
 /** An attack on a factory. */
 export type FactoryAttack = Attack<Session>;
 
 /** A real program that is built soon, from the top of the repository. */
 export const example = "examples/pip-service";
+
+/** An image that the factory has built: one that is there, or else the {@link example}. */
+export const anyBuilt = async (session: Session): Promise<string> =>
+  (await builtImage(session.kubectl, session.team)) ?? (await session.build(example)).image;
 
 /** Refused before it exists: by the factory's rules, by Tekton's webhook, by Pod Security or by the API server's own rules. */
 export const atAdmission: Expectation = {
@@ -71,10 +77,23 @@ export const jailedPod = (session: Session, name: string, namespace: string, con
   };
 };
 
+/** Gives a deployment so many pods, and waits until they are there, or gone. */
+export const scale = async (
+  kubectl: Kubectl,
+  { namespace, name }: { namespace: string; name: string },
+  replicas: 0 | 1,
+): Promise<void> => {
+  const deployment = `deployment/${name}`;
+  await kubectl.text(["scale", deployment, `--namespace=${namespace}`, `--replicas=${replicas}`]);
+  const wait = replicas === 0 ? ["pod", "--all", "--for=delete"] : [deployment, "--for=condition=Available"];
+  await kubectl.text(["wait", `--namespace=${namespace}`, "--timeout=180s", ...wait]);
+};
+
 /** A program that does nothing, for at most ten minutes. */
 export const idle = { command: ["sleep", "600"] };
 
-const pause = () => new Promise((resume) => setTimeout(resume, 1000));
+/** Waits a second. */
+export const pause = () => new Promise((resume) => setTimeout(resume, 1000));
 
 /** Asks every second until the answer is there, for at most three minutes. */
 export const until = async <T>(session: Session, what: string, ask: () => Promise<T | undefined>): Promise<T> => {

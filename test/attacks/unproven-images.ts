@@ -2,7 +2,7 @@ import { FACTORY_NAMESPACES } from "../../policies/admission";
 import { GATE_NAMESPACE } from "../../components/gate";
 import { variants, withValue, type ClusterObject, type Path, type Session } from "../../tools/cli/attack-session";
 import type { Attempt } from "../../tools/cli/attacks";
-import { example, jailedPod, type FactoryAttack, type Pod } from "./support";
+import { anyBuilt, jailedPod, type FactoryAttack, type Pod } from "./support";
 
 /** A pod such as the gate lets in, if its image may run. */
 export const workload = (session: Session, image: string): Pod => {
@@ -11,7 +11,8 @@ export const workload = (session: Session, image: string): Pod => {
   return { ...pod, spec: { ...pod.spec, runtimeClassName: undefined, containers: [container as object] } };
 };
 
-const image: Path = ["spec", "containers", 0, "image"];
+/** Where a {@link workload} names its image. */
+export const IMAGE_OF_WORKLOAD: Path = ["spec", "containers", 0, "image"];
 const beside = (field: string): Path => ["spec", field];
 
 /** Everything that makes pods of such a form. */
@@ -58,10 +59,10 @@ export const unprovenImages: FactoryAttack = {
     "Images that no pipeline of the factory built, in every kind of workload, and behind the names of those that one did.",
   tries: "to start, behind the gate and in the factory itself, images that nothing proves",
   refusal: { by: ["admission policy"], message: /SSF-GATE-\d+|SSF-ADMISSION-023/ },
-  control: "The same workloads with an image that the factory has just built are accepted.",
+  control: "The same workloads with an image that the factory has built are accepted.",
   prepare: async (session) => {
     const { admin, team } = session;
-    const { image: built } = await session.build(example);
+    const built = await anyBuilt(session);
     const [repository = "", digest = ""] = built.split("@");
     const unknown = `${repository}@sha256:${"0".repeat(64)}`;
     const good = workload(session, built);
@@ -70,24 +71,27 @@ export const unprovenImages: FactoryAttack = {
     return {
       attempts: [
         ...variants(admin, good, [
-          ["a digest that was never built", [image, unknown]],
-          ["a tag of the repository", [image, `${repository}:latest`]],
-          ["the repository without tag or digest", [image, repository]],
-          ["the digest cut short", [image, built.slice(0, -1)]],
-          ["the digest under another repository of the team", [image, `${team.registryRepository}/other@${digest}`]],
+          ["a digest that was never built", [IMAGE_OF_WORKLOAD, unknown]],
+          ["a tag of the repository", [IMAGE_OF_WORKLOAD, `${repository}:latest`]],
+          ["the repository without tag or digest", [IMAGE_OF_WORKLOAD, repository]],
+          ["the digest cut short", [IMAGE_OF_WORKLOAD, built.slice(0, -1)]],
+          [
+            "the digest under another repository of the team",
+            [IMAGE_OF_WORKLOAD, `${team.registryRepository}/other@${digest}`],
+          ],
           [
             "the digest under another team's repository",
-            [image, `${repository.replace(team.namespace, "team-other")}@${digest}`],
+            [IMAGE_OF_WORKLOAD, `${repository.replace(team.namespace, "team-other")}@${digest}`],
           ],
           [
             "the digest under a name that begins like the team's",
-            [image, `${team.registryRepository}-x/app@${digest}`],
+            [IMAGE_OF_WORKLOAD, `${team.registryRepository}-x/app@${digest}`],
           ],
           [
             "the digest in another registry",
-            [image, `registry.example/${repository.split("/").slice(1).join("/")}@${digest}`],
+            [IMAGE_OF_WORKLOAD, `registry.example/${repository.split("/").slice(1).join("/")}@${digest}`],
           ],
-          ["an image of the factory itself, which no pipeline built", [image, session.image("shell")]],
+          ["an image of the factory itself, which no pipeline built", [IMAGE_OF_WORKLOAD, session.image("shell")]],
           ["a second container", [beside("containers"), [second("main", built), second("other", unknown)]]],
           ["an init container", [beside("initContainers"), [second("other", unknown)]]],
           ["a sidecar", [beside("initContainers"), [{ ...second("other", unknown), restartPolicy: "Always" }]]],
@@ -96,7 +100,7 @@ export const unprovenImages: FactoryAttack = {
           ["a token of the API server", [["spec", "automountServiceAccountToken"], true]],
           [
             "a label by which Gatekeeper exempts namespaces",
-            [image, unknown],
+            [IMAGE_OF_WORKLOAD, unknown],
             [["metadata", "labels"], { "admission.gatekeeper.sh/ignore": "yes" }],
           ],
         ]),
@@ -107,7 +111,7 @@ export const unprovenImages: FactoryAttack = {
         { name: "the image as it was built", run: () => admin.wouldCreate(good) },
         {
           name: "the same with its tag before the digest",
-          run: () => admin.wouldCreate(withValue(good, image, `${repository}:latest@${digest}`)),
+          run: () => admin.wouldCreate(withValue(good, IMAGE_OF_WORKLOAD, `${repository}:latest@${digest}`)),
         },
         ...inEveryWorkload(session, good),
       ],

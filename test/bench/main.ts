@@ -1,6 +1,6 @@
+import { builtImage } from "../../tools/cli/built-image";
 import { openKubectl } from "../../tools/cli/kubectl";
 import { factoryStack, readOutputs, readTeam } from "../../tools/cli/outputs";
-import { builtImage } from "../../tools/cli/verbs/verify-self";
 import { openWorkspace } from "../../tools/cli/workspace";
 import { measureAdmission } from "./admission";
 import { openApi } from "./api";

@@ -22,9 +22,9 @@ const proven = [
   "packets that left",
 ];
 
-/** All of a report that is not as it must be; empty when every attack was refused and every control passed. */
-export const notAsItMust = (stdout: string): string[] => {
-  const { attacks } = JSON.parse(stdout) as Report;
+/** All of some reports that is not as it must be; empty when every attack was refused and every control passed. */
+export const notAsItMust = (stdouts: readonly string[]): string[] => {
+  const attacks = stdouts.flatMap((stdout) => (JSON.parse(stdout) as Report).attacks);
   const jail = attacks.find(({ attack }) => attack === "jail");
   const unproven = ["init", "sidecar", "step", "finally"].flatMap((where) =>
     proven

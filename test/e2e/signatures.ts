@@ -1,13 +1,11 @@
 import { z } from "zod";
-import { CHAINS_WORKLOAD } from "../../components/chains";
 import { sha256 } from "../../components/lib/digest";
-import { restrictedContainer, restrictedPod } from "../../components/lib/pods";
-import { WORKLOAD_API_DRIVER } from "../../components/spire";
 import type { PipelineModel } from "../../pipelines";
 import { readToolchain } from "../../stacks/toolchain";
 import { openRegistry, readAttestations } from "../../tools/cli/registry";
 import { parseAttestation, signatureFault } from "../../tools/cli/signature";
 import { pipelineRunSchema } from "../../tools/cli/watch-run";
+import { scale } from "../attacks/support";
 import { type ProbeContext, type StartRun, withPipeline } from "./probe";
 
 const minutes = 60_000;
@@ -85,79 +83,17 @@ export const describeSignatures = (context: () => ProbeContext): void => {
       await pause();
     }
   };
-  const scale = async ({ namespace, name }: (typeof services)[number], replicas: number) => {
-    const { kubectl } = context();
-    const deployment = `deployment/${name}`;
-    await kubectl.text(["scale", deployment, `--namespace=${namespace}`, `--replicas=${replicas}`]);
-    const wait = replicas === 0 ? ["pod", "--all", "--for=delete"] : [deployment, "--for=condition=Available"];
-    await kubectl.text(["wait", `--namespace=${namespace}`, "--timeout=180s", ...wait]);
-  };
   const endWhileAway = async (start: StartRun, service: (typeof services)[number], numbers: readonly string[]) => {
-    await scale(service, 0);
+    await scale(context().kubectl, service, 0);
     try {
       const runs: string[] = [];
       for (const number of numbers) runs.push(await start({ number }));
       await waitFor(runs, "given up by Chains", ({ succeeded, signed }) => succeeded && signed !== undefined, 300);
       return runs;
     } finally {
-      await scale(service, 1);
+      await scale(context().kubectl, service, 1);
     }
   };
-
-  /** Waits for an event about a pod whose message matches. */
-  const eventOf = async (namespace: string, name: string, message: RegExp) => {
-    const selector = `--field-selector=involvedObject.name=${name}`;
-    for (let tries = 60; ; tries--) {
-      const events = await context().kubectl.text(["get", "events", `--namespace=${namespace}`, selector]);
-      if (message.test(events)) return events;
-      if (tries === 0) throw new Error(`no such event of ${namespace}/${name}: ${events}`);
-      await pause();
-    }
-  };
-
-  describe("identities", () => {
-    test(
-      "are not for a pod with Chains' labels in Chains' namespace, as long as it is not Chains' account",
-      async () => {
-        const { kubectl } = context();
-        const { namespace, labels } = CHAINS_WORKLOAD;
-        const pod = {
-          apiVersion: "v1",
-          kind: "Pod",
-          metadata: { name: "impostor", namespace, labels },
-          spec: {
-            automountServiceAccountToken: false,
-            securityContext: restrictedPod,
-            containers: [
-              {
-                name: "main",
-                image: readToolchain().images.shell?.reference,
-                command: ["sleep", "600"],
-                securityContext: restrictedContainer,
-                volumeMounts: [{ name: "workload-api", mountPath: "/workload-api", readOnly: true }],
-              },
-            ],
-            volumes: [{ name: "workload-api", csi: { driver: WORKLOAD_API_DRIVER, readOnly: true } }],
-          },
-        };
-        await kubectl.text(["create", "--filename=-"], JSON.stringify(pod));
-        try {
-          await eventOf(namespace, "impostor", /FailedMount[^]*PermissionDenied/);
-        } finally {
-          await kubectl.text(["delete", "pod", "impostor", `--namespace=${namespace}`, "--grace-period=0", "--force"]);
-        }
-        await kubectl.text(["rollout", "restart", "deployment/tekton-chains-controller", `--namespace=${namespace}`]);
-        await kubectl.text([
-          "rollout",
-          "status",
-          "deployment/tekton-chains-controller",
-          `--namespace=${namespace}`,
-          "--timeout=120s",
-        ]);
-      },
-      5 * minutes,
-    );
-  });
 
   describe("signatures", () => {
     test(

@@ -9,6 +9,8 @@ export type Refuser =
   | "Tekton"
   | "API server"
   | "registry"
+  | "Fulcio"
+  | "Workload API"
   | "stage"
   | "jail"
   | "kernel"
@@ -53,6 +55,8 @@ export interface Attack<S> {
   control: string;
   /** It takes minutes, so it runs only when it is named. @default false */
   onlyByName?: boolean;
+  /** Its attempts would disturb each other, so each waits for the one before. @default false */
+  inTurn?: boolean;
   /** Why this factory cannot be attacked so; nothing when it can. @default every factory can */
   inapplicable?: (session: S) => string | undefined;
   /** Sets up what is needed; what it makes it hands to the session's `defer` first. */
@@ -113,10 +117,15 @@ const judgeControl = async ({ name, run }: Attempt): Promise<ControlResult> => {
   }
 };
 
-const parallel = 4;
+const atOnce = 4;
 
 /** Does the work for all items, a few at a time, in their order; starts no more of them once the signal is given. */
-const each = async <T, R>(items: readonly T[], work: (item: T) => Promise<R>, signal: AbortSignal): Promise<R[]> => {
+const each = async <T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  signal: AbortSignal,
+  parallel = atOnce,
+): Promise<R[]> => {
   const results: R[] = [];
   const queue = [...items.entries()];
   const worker = async () => {
@@ -171,7 +180,8 @@ export const runAttack = async <S>(
     if (inapplicable !== undefined) return { ...result, verdict: "not run", reason: inapplicable };
     const work = async () => {
       const { attempts, controls } = await attack.prepare(session);
-      result.attempts = await each(attempts, (attempt) => judge(attempt, attack.refusal), signal);
+      const attempt = (one: Attempt) => judge(one, attack.refusal);
+      result.attempts = await each(attempts, attempt, signal, attack.inTurn === true ? 1 : atOnce);
       result.controls = await each(controls, judgeControl, signal);
     };
     await untilAborted(work(), signal);

@@ -47,7 +47,7 @@ export const signEnvelope = (payload: string, { privateKey }: Leaf, payloadType 
   const bytes = Buffer.from(payload);
   const encoded = Buffer.concat([Buffer.from(`DSSEv1 ${payloadType.length} ${payloadType} ${bytes.length} `), bytes]);
   const sig = sign("sha256", encoded, privateKey).toString("base64");
-  const envelope = { payloadType, payload: bytes.toString("base64"), signatures: [{ keyid: "SHA256:x", sig }] };
+  const envelope = { payloadType, payload: bytes.toString("base64"), signatures: [{ sig }] };
   return Buffer.from(JSON.stringify(envelope));
 };
 

@@ -1,8 +1,8 @@
 import { factoryRules } from "../../../policies/admission";
 import { gateConstraints } from "../../../policies/admission/gate";
-import type { StackOutputs } from "../../../stacks/outputs";
 import { factoryImages, readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
+import { builtImage } from "../built-image";
 import { type Kubectl, openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs } from "../outputs";
@@ -12,7 +12,6 @@ import { readCluster } from "../self-cluster";
 import { askRules, type NotAsked, type RequestWorld } from "../self-requests";
 import { readOwnTrust } from "../trust";
 import { trustedFor } from "../trusted";
-import { pipelineRunList, runState } from "../watch-run";
 import { openWorkspace, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** What was found out about the factory itself. */
@@ -25,15 +24,6 @@ export interface SelfReport {
 const firstName = async (kubectl: Kubectl, resource: string, namespace: string): Promise<string | undefined> => {
   const names = await kubectl.text(["get", resource, `--namespace=${namespace}`, "--output=name"]);
   return /^\S+\/(\S+)$/m.exec(names)?.[1];
-};
-
-/** An image that a pipeline of the team built, and that is signed and in the log. */
-export const builtImage = async (kubectl: Kubectl, team: StackOutputs["team"]): Promise<string | undefined> => {
-  const names = Object.values(team.pipelines).map(({ name }) => name);
-  const selector = `tekton.dev/pipeline in (${names.join(",")})`;
-  const args = ["get", "pipelineruns.tekton.dev", `--namespace=${team.namespace}`, `--selector=${selector}`];
-  const { items } = pipelineRunList.parse(await kubectl.json(args));
-  return items.map(runState).find((state) => state.state === "signed")?.image;
 };
 
 const look = async (workspace: Workspace): Promise<SelfReport> => {

@@ -1,0 +1,157 @@
+import { generateKeyPairSync, sign } from "node:crypto";
+import { Agent, request } from "node:https";
+import { z } from "zod";
+import type { Session } from "../../tools/cli/attack-session";
+import type { LogEntry } from "../../tools/cli/signature";
+import type { Leaf } from "../cli/support/authority";
+
+/** One request to a service of the factory. */
+export interface ServiceRequest {
+  method: string;
+  path: string;
+  /** User and password, joined by a colon. @default nobody */
+  auth?: string;
+  /** @default anything */
+  accept?: string;
+  /** Content, and its media type. @default none */
+  content?: { type: string; body: string | Buffer };
+}
+
+/** What the service answered. */
+export interface ServiceAnswer {
+  status: number;
+  body: Buffer;
+  /** Where it sent the caller, if anywhere. */
+  location?: string;
+}
+
+/** Sends one request. */
+export type Send = (asked: ServiceRequest) => Promise<ServiceAnswer>;
+
+/** Opens a service of the cluster by its name there, such as `registry.ssf-registry.svc.cluster.local:5000`. */
+export const openHttps = async ({ kubectl, factory, defer }: Session, host: string): Promise<Send> => {
+  const [servername = "", port = "443"] = host.split(":");
+  const [service = "", namespace = ""] = servername.split(".");
+  const forward = await kubectl.portForward(namespace, service, Number(port));
+  defer(`port of ${host}`, () => {
+    forward.close();
+    return Promise.resolve();
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername, ca: factory.registry.caPem });
+  return ({ method, path, auth, accept = "*/*", content }) =>
+    new Promise((resolve, reject) => {
+      const headers = { host, accept, ...(content === undefined ? {} : { "content-type": content.type }) };
+      const outgoing = request(
+        { host: "127.0.0.1", port: forward.port, agent, method, path, auth, headers },
+        (answer) => {
+          const chunks: Buffer[] = [];
+          answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+          answer.on("end", () =>
+            resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks), location: answer.headers.location }),
+          );
+        },
+      );
+      outgoing.on("error", reject);
+      outgoing.end(content?.body);
+    });
+};
+
+const json = (value: unknown) => ({ type: "application/json", body: JSON.stringify(value) });
+
+const entrySchema = z
+  .record(
+    z.string(),
+    z.object({
+      body: z.base64(),
+      integratedTime: z.int(),
+      logIndex: z.int(),
+      logID: z.string(),
+      verification: z.object({ signedEntryTimestamp: z.base64() }),
+    }),
+  )
+  .transform((entries) => Object.values(entries)[0]);
+
+/** Enters envelopes in the factory's log, which takes every one whose signature fits the certificate beside it. */
+export const openLog = async (session: Session): Promise<(envelope: Buffer, leaf: Leaf) => Promise<LogEntry>> => {
+  const { host, port } = session.factory.provenance.log;
+  const send = await openHttps(session, `${host.split(":")[0] ?? ""}:${port}`);
+  return async (envelope, { certificatePem }) => {
+    const publicKey = Buffer.from(certificatePem).toString("base64");
+    const spec = { content: { envelope: envelope.toString() }, publicKey };
+    const content = json({ apiVersion: "0.0.1", kind: "intoto", spec });
+    const { status, body } = await send({
+      method: "POST",
+      path: "/api/v1/log/entries",
+      accept: "application/json",
+      content,
+    });
+    const entry = status === 201 ? entrySchema.parse(JSON.parse(body.toString())) : undefined;
+    if (entry === undefined) throw new Error(`the log did not take the entry: ${status} ${body.toString()}`);
+    return {
+      body: Buffer.from(entry.body, "base64"),
+      integratedTime: entry.integratedTime,
+      logIndex: entry.logIndex,
+      logId: entry.logID,
+      signedEntryTimestamp: Buffer.from(entry.verification.signedEntryTimestamp, "base64"),
+    };
+  };
+};
+
+/** What Fulcio says to somebody who wants a certificate. */
+export type FulcioAnswer = { leaf: Leaf } | { leaf?: undefined; refusal: string };
+
+/** Who asks Fulcio: a token, and what is signed to show that the key is at hand: the token's subject, unless said otherwise. */
+export interface FulcioQuestion {
+  token: string;
+  proof?: string;
+}
+
+const certificateSchema = z.object({
+  signedCertificateEmbeddedSct: z.object({ chain: z.object({ certificates: z.array(z.string()) }) }).optional(),
+  signedCertificateDetachedSct: z.object({ chain: z.object({ certificates: z.array(z.string()) }) }).optional(),
+});
+
+const claimsOf = (token: string): Record<string, unknown> =>
+  JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
+
+/** The token with other claims under its old signature. */
+export const withClaims = (token: string, changes: Record<string, unknown>): string => {
+  const [header = "", , signature = ""] = token.split(".");
+  const claims = Buffer.from(JSON.stringify({ ...claimsOf(token), ...changes })).toString("base64url");
+  return [header, claims, signature].join(".");
+};
+
+/** Asks Fulcio for certificates, each for a key that is made for it. */
+export const openFulcio = async (session: Session): Promise<(question: FulcioQuestion) => Promise<FulcioAnswer>> => {
+  const { host } = new URL(session.factory.trust.authority.url);
+  const send = await openHttps(session, host);
+  return async ({ token, proof = String(claimsOf(token).sub) }) => {
+    const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const content = json({
+      credentials: { oidcIdentityToken: token },
+      publicKeyRequest: {
+        publicKey: { algorithm: "ECDSA", content: publicKey.export({ type: "spki", format: "pem" }) },
+        proofOfPossession: sign("sha256", Buffer.from(proof), privateKey).toString("base64"),
+      },
+    });
+    const { status, body } = await send({ method: "POST", path: "/api/v2/signingCert", content });
+    if (status >= 400 && status < 500) return { refusal: `HTTP status ${status}: ${body.toString()}` };
+    const given = certificateSchema.parse(JSON.parse(body.toString()));
+    const chain = given.signedCertificateEmbeddedSct?.chain ?? given.signedCertificateDetachedSct?.chain;
+    const certificatePem = chain?.certificates[0];
+    if (certificatePem === undefined) throw new Error(`Fulcio gave no certificate: ${status} ${body.toString()}`);
+    return { leaf: { certificatePem, privateKey } };
+  };
+};
+
+/** A token of SPIRE for an identity below `attack/`, which no workload has; only who may command SPIRE's server gets one. */
+export const mintToken = async (
+  { kubectl, factory, id }: Session,
+  { audience = "sigstore", seconds = 300 }: { audience?: string; seconds?: number } = {},
+): Promise<string> => {
+  const { host } = new URL(factory.trust.signer.identity);
+  const mint = ["/usr/bin/spire-server", "jwt", "mint", "-socketPath=/run/spire/server/api.sock"];
+  const about = [`-spiffeID=spiffe://${host}/attack/${id}`, `-audience=${audience}`, `-ttl=${seconds}s`];
+  const server = ["exec", "--namespace=ssf-spire", "deployment/spire-server", "--container=spire-server", "--"];
+  return (await kubectl.text([...server, ...mint, ...about])).trim();
+};
