@@ -1,7 +1,7 @@
 import { GATE_NAMESPACE } from "../../components/gate";
 import { VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
+import type { ApiServer } from "../../tools/cli/api-server";
 import type { Kubectl } from "../../tools/cli/kubectl";
-import type { Api } from "./api";
 import { columns, quantile, short } from "./statistics";
 
 const ROUNDS = 100;
@@ -34,7 +34,7 @@ const pod = (namespace: string, image: string, runtimeClassName?: string) => ({
 
 /** What admission is measured with. */
 export interface AdmissionSubjects {
-  api: Api;
+  api: ApiServer;
   kubectl: Kubectl;
   /** Namespace of a team, an image that its pods may run, and their runtime class. */
   team: { namespace: string; image: string; runtimeClass?: string };
@@ -42,13 +42,11 @@ export interface AdmissionSubjects {
   built: string;
 }
 
-const ask = async (api: Api, body: ReturnType<typeof pod>): Promise<number> => {
-  const { status, text, milliseconds } = await api(
-    "POST",
-    `/api/v1/namespaces/${body.metadata.namespace}/pods?dryRun=All`,
-    body,
-  );
-  if (status !== 201) throw new Error(`a pod in ${body.metadata.namespace} was not admitted: ${text}`);
+const ask = async (api: ApiServer, body: ReturnType<typeof pod>): Promise<number> => {
+  const { namespace } = body.metadata;
+  const answer = await api.send("POST", `/api/v1/namespaces/${namespace}/pods?dryRun=All`, body);
+  const { status, milliseconds } = answer;
+  if (status !== 201) throw new Error(`a pod in ${namespace} was not admitted: ${JSON.stringify(answer.body)}`);
   return milliseconds;
 };
 

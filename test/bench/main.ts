@@ -1,9 +1,9 @@
+import { openApiServer } from "../../tools/cli/api-server";
 import { builtImage } from "../../tools/cli/built-image";
 import { openKubectl } from "../../tools/cli/kubectl";
 import { factoryStack, readOutputs, readTeam } from "../../tools/cli/outputs";
 import { openWorkspace } from "../../tools/cli/workspace";
 import { measureAdmission } from "./admission";
-import { openApi } from "./api";
 import { measureLog } from "./log";
 import { measureMemory } from "./memory";
 import { measureSigning } from "./signing";
@@ -14,7 +14,7 @@ const main = async (): Promise<void> => {
   const shared = await readOutputs(workspace, "factory", factoryStack(workspace));
   const team = await readTeam(workspace);
   const kubectl = openKubectl(shared.kubeconfig);
-  const api = openApi(shared.kubeconfig);
+  const api = await openApiServer(shared.kubeconfig);
   const built = await builtImage(kubectl, team);
   if (built === undefined) throw new Error("nothing is built yet: run ./factory build examples/go-service first");
   const subject = {

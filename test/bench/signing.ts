@@ -1,8 +1,8 @@
 import { z } from "zod";
+import type { ApiServer } from "../../tools/cli/api-server";
 import { pipelineRunSchema } from "../../tools/cli/watch-run";
 import { type ProbeContext, withPipeline } from "../e2e/probe";
 import { signingPipeline } from "../e2e/signatures";
-import type { Api } from "./api";
 import { columns, quantile, short } from "./statistics";
 
 const RUNS = 30;
@@ -16,15 +16,15 @@ const listSchema = z.object({ items: z.array(pipelineRunSchema) });
  * Time from the end of a run to provenance that can be verified: signed, and in the log. The runs make no image, so that
  * nothing but signing is measured; Tekton tells their ends by the second.
  */
-export const measureSigning = async (context: ProbeContext, api: Api): Promise<string[]> => {
+export const measureSigning = async (context: ProbeContext, api: ApiServer): Promise<string[]> => {
   const { namespace, registryRepository } = context.team;
   const path = `/apis/tekton.dev/v1/namespaces/${namespace}/pipelineruns`;
   const signedAt = new Map<string, number>();
   const endedAt = new Map<string, number>();
   const read = async (names: readonly string[]) => {
-    const { text } = await api("GET", path);
+    const { body } = await api.send("GET", path);
     const now = Date.now();
-    for (const { metadata, status } of listSchema.parse(JSON.parse(text)).items) {
+    for (const { metadata, status } of listSchema.parse(body).items) {
       const { name, annotations } = metadata;
       if (!names.includes(name) || status.completionTime === undefined) continue;
       endedAt.set(name, Date.parse(status.completionTime));

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { openRepository, readFiles, type Role, roleStates } from "../../trust";
+import { openRepository, readFiles, type Role, roleStates, TARGETS } from "../../trust";
 import {
   type Ceremony,
   holdCeremony,
@@ -174,7 +174,7 @@ describe("rotation", () => {
     for (const file of rotated.written) expect(modeOf(file)).toBe("600");
     expect(rotated.retired.sort()).toEqual(written.filter((file) => basename(file).startsWith(role)).sort());
     const { contents } = openRepository(readFiles(metadata));
-    expect(Object.keys(contents)).toHaveLength(3);
+    expect(Object.keys(contents)).toHaveLength(Object.keys(TARGETS).length);
     expect(publicText(metadata)).not.toMatch(/PRIVATE|passphrase/);
     expect(signTrust({ metadata, keyring: await keyring(keys), current, now: inDays(1) }).changed).toEqual([]);
   });

@@ -7,6 +7,7 @@ import { pipelineRun, type DefinitionSigner, type PipelineRun } from "../../pipe
 import { promptSigner } from "../../stacks/definition-keys";
 import type { StackOutputs } from "../../stacks/outputs";
 import { image, readToolchain } from "../../stacks/toolchain";
+import { type ApiServer, type Impersonation, openApiServer } from "./api-server";
 import type { Answer, Attempt, Defer, Refuser } from "./attacks";
 import { type Kubectl, openKubectl } from "./kubectl";
 import { factoryStack, readOutputs, readTeam } from "./outputs";
@@ -106,15 +107,32 @@ const ask = async (
   }
 };
 
-/** Talks to the API server with these flags of kubectl. */
-export const actor = (kubectl: Kubectl, signal: AbortSignal, flags: readonly string[]): Actor => {
-  const tell: Actor["ask"] = (args, input, reached) => {
-    signal.throwIfAborted();
-    return ask(kubectl, [...args, ...flags], input, reached);
-  };
+const statusSchema = z.object({ message: z.string() });
+
+const dryRun = new URLSearchParams({ dryRun: "All", fieldValidation: "Strict", fieldManager: "factory-attack" });
+
+const askToCreate = async (api: ApiServer, object: ClusterObject, as: Impersonation | undefined): Promise<Answer> => {
+  const path = await api.collection(object);
+  const { status, body } = await api.send("POST", `${path}?${dryRun.toString()}`, object, as);
+  if (status === 201) return { is: "accepted", detail: `HTTP status ${status}` };
+  const { message } = statusSchema.parse(body);
+  const by = refuserOf(message);
+  if (by !== undefined) return { is: "refused", by, message };
+  throw new Error(`HTTP status ${status}: ${message}`);
+};
+
+/** Talks to the API server, in somebody else's name where one is given. */
+export const actor = (kubectl: Kubectl, api: ApiServer, signal: AbortSignal, as?: Impersonation): Actor => {
+  const flags = as === undefined ? [] : [`--as=${as.user}`, ...as.groups.map((group) => `--as-group=${group}`)];
   return {
-    ask: tell,
-    wouldCreate: (object) => tell(["create", "--dry-run=server", "--output=name", "--filename=-"], object),
+    ask: (args, input, reached) => {
+      signal.throwIfAborted();
+      return ask(kubectl, [...args, ...flags], input, reached);
+    },
+    wouldCreate: (object) => {
+      signal.throwIfAborted();
+      return askToCreate(api, object as ClusterObject, as);
+    },
   };
 };
 
@@ -219,6 +237,7 @@ export const openStand = async (
   const team = await readTeam(workspace, teamName);
   const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
   const kubectl = openKubectl(factory.kubeconfig);
+  const api = await openApiServer(factory.kubeconfig);
   const toolchain = readToolchain();
   const goodRun = goodRunOf(team);
   const runs = new Set<string>();
@@ -277,10 +296,12 @@ export const openStand = async (
       create,
       workbench,
       signer: promptSigner(factory.definitions, toolchain.bin),
-      admin: actor(kubectl, signal, []),
-      member: actor(kubectl, signal, ["--as=attacker", `--as-group=secure-software-factory:${team.namespace}`]),
-      as: (user, ...groups) =>
-        actor(kubectl, signal, [`--as=${user}`, ...groups.map((group) => `--as-group=${group}`)]),
+      admin: actor(kubectl, api, signal),
+      member: actor(kubectl, api, signal, {
+        user: "attacker",
+        groups: [`secure-software-factory:${team.namespace}`],
+      }),
+      as: (user, ...groups) => actor(kubectl, api, signal, { user, groups }),
       image: (name) => image(toolchain, name),
       build: (directory, args = []) => {
         const key = JSON.stringify([directory, ...args]);

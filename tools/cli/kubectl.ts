@@ -43,10 +43,16 @@ const problem = (path: string, given: string) =>
     fix: "Look at ./factory status; ./factory up mends what is missing.",
   });
 
-/** kubectl with that kubeconfig, which lies in a private file while the process lives. */
-export const openKubectl = (kubeconfig: string): Kubectl => {
+/** Writes a kubeconfig into a private file, which is gone when the process ends. @returns the file */
+export const writeKubeconfig = (kubeconfig: string): string => {
   const file = join(privateDirectory(), "kubeconfig");
   writeFileSync(file, kubeconfig, { mode: 0o600 });
+  return file;
+};
+
+/** kubectl with that kubeconfig, which lies in a private file while the process lives. */
+export const openKubectl = (kubeconfig: string): Kubectl => {
+  const file = writeKubeconfig(kubeconfig);
   const program = join(readToolchain().bin, "kubectl");
   const common = [`--kubeconfig=${file}`, "--request-timeout=30s"];
 

@@ -47,6 +47,8 @@ export interface ApiServer {
     body?: object,
     as?: Requester,
   ) => Promise<Answer>;
+  /** The administrator's kubeconfig. */
+  kubeconfig: string;
   /** A kubeconfig for whom that token is. */
   kubeconfigFor: (token: string) => string;
   /** Ends its processes and removes its directory. */
@@ -213,7 +215,8 @@ export const startApiServer = async (): Promise<ApiServer> => {
     await askUntil(({ status }) => status === 200, "GET", "/readyz");
 
     const admin = { "client-certificate": join(directory, "admin.crt"), "client-key": join(directory, "admin.key") };
-    writeFileSync(join(directory, "kubeconfig"), kubeconfig(directory, port, admin));
+    const administrators = kubeconfig(directory, port, admin);
+    writeFileSync(join(directory, "kubeconfig"), administrators);
     start(
       "kube-controller-manager",
       `--kubeconfig=${join(directory, "kubeconfig")}`,
@@ -223,7 +226,8 @@ export const startApiServer = async (): Promise<ApiServer> => {
       "--bind-address=127.0.0.1",
       `--cert-dir=${directory}`,
     );
-    return { ask, askUntil, kubeconfigFor: (token) => kubeconfig(directory, port, { token }), stop };
+    const kubeconfigFor: ApiServer["kubeconfigFor"] = (token) => kubeconfig(directory, port, { token });
+    return { ask, askUntil, kubeconfig: administrators, kubeconfigFor, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -1,0 +1,71 @@
+import { actor } from "../../tools/cli/attack-session";
+import { type ApiServer, openApiServer } from "../../tools/cli/api-server";
+import type { Kubectl } from "../../tools/cli/kubectl";
+import { type ApiServer as Server, describeWithApiServer, startApiServer } from "../admission/support/api-server";
+
+jest.setTimeout(120_000);
+
+const unused: Kubectl = {
+  text: () => Promise.reject(new Error("kubectl was started")),
+  json: () => Promise.reject(new Error("kubectl was started")),
+  portForward: () => Promise.reject(new Error("kubectl was started")),
+};
+
+describeWithApiServer("the API server, through a proxy of kubectl", () => {
+  let server: Server;
+  let api: ApiServer;
+  beforeAll(async () => {
+    server = await startApiServer();
+    api = await openApiServer(server.kubeconfig);
+  });
+  afterAll(() => server.stop());
+
+  const configMap = (change: object = {}) => ({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "asked", namespace: "default" },
+    ...change,
+  });
+  const administrator = () => actor(unused, api, new AbortController().signal);
+  const stranger = () => actor(unused, api, new AbortController().signal, { user: "stranger", groups: ["nobodies"] });
+
+  test("knows where objects are made, in a namespace and outside", async () => {
+    const made = (apiVersion: string, kind: string, namespace?: string) =>
+      api.collection({ apiVersion, kind, metadata: { namespace } });
+    await expect(made("v1", "ConfigMap", "x")).resolves.toBe("/api/v1/namespaces/x/configmaps");
+    await expect(made("v1", "Pod")).resolves.toBe("/api/v1/namespaces/default/pods");
+    await expect(made("rbac.authorization.k8s.io/v1", "ClusterRole")).resolves.toBe(
+      "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    );
+    await expect(made("v1", "Nothing")).rejects.toThrow("SSF-KUBE-001 API server: v1 has no kind Nothing");
+  });
+
+  test("says what would be made, and makes nothing", async () => {
+    await expect(administrator().wouldCreate(configMap())).resolves.toMatchObject({ is: "accepted" });
+    const { status } = await api.send("GET", "/api/v1/namespaces/default/configmaps/asked");
+    expect(status).toBe(404);
+  });
+
+  test("refuses another user, by name, and what no object of the kind has", async () => {
+    await expect(stranger().wouldCreate(configMap())).resolves.toMatchObject({
+      is: "refused",
+      by: "RBAC",
+      message: expect.stringContaining('User "stranger" cannot create resource "configmaps"') as string,
+    });
+    await expect(administrator().wouldCreate(configMap({ colour: "green" }))).resolves.toMatchObject({
+      is: "refused",
+      by: "API server",
+    });
+  });
+
+  test("takes no trouble for a refusal", async () => {
+    const elsewhere = configMap({ metadata: { name: "asked", namespace: "nowhere" } });
+    await expect(administrator().wouldCreate(elsewhere)).rejects.toThrow(/HTTP status 404: namespaces "nowhere"/);
+  });
+
+  test("is told from one that does not answer", async () => {
+    const gone = server.kubeconfig.replace(/https:\/\/127\.0\.0\.1:\d+/, "https://127.0.0.1:9");
+    const { send } = await openApiServer(gone);
+    await expect(send("GET", "/api/v1")).rejects.toThrow("SSF-KUBE-001 API server");
+  });
+});

@@ -1,0 +1,125 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { z } from "zod";
+import { FactoryError } from "../../components/lib/errors";
+import { readToolchain } from "../../stacks/toolchain";
+import { privateDirectory, writeKubeconfig } from "./kubectl";
+
+/** Whom a request is made as, in place of the kubeconfig's own user. */
+export interface Impersonation {
+  user: string;
+  groups: readonly string[];
+}
+
+/** What the API server answered. */
+export interface ApiAnswer {
+  status: number;
+  body: unknown;
+  /** Time from the question to the end of the answer. */
+  milliseconds: number;
+}
+
+/** As much of an object as its address needs. */
+interface Addressed {
+  apiVersion: string;
+  kind: string;
+  metadata: { namespace?: string };
+}
+
+/** The API server, asked without a process for each question. */
+export interface ApiServer {
+  /** Sends one request; any status is an answer. */
+  send: (method: string, path: string, body?: object, as?: Impersonation) => Promise<ApiAnswer>;
+  /** Path of the collection that an object is made in. */
+  collection: (object: Addressed) => Promise<string>;
+}
+
+const silent = (given: string) =>
+  new FactoryError({
+    code: "SSF-KUBE-001",
+    path: "API server",
+    given,
+    rule: "The cluster must answer.",
+    fix: "Look at ./factory status; ./factory up mends what is missing.",
+  });
+
+const timeoutMilliseconds = 30_000;
+const resourcesSchema = z.object({
+  resources: z.array(z.object({ name: z.string(), kind: z.string(), namespaced: z.boolean() })),
+});
+
+/** Starts kubectl's proxy on a socket that only this user can open; it ends with this process. */
+const startProxy = async (kubeconfig: string): Promise<string> => {
+  const socket = join(privateDirectory(), "api");
+  const program = join(readToolchain().bin, "kubectl");
+  const args = [`--kubeconfig=${writeKubeconfig(kubeconfig)}`, "proxy", `--unix-socket=${socket}`];
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  process.on("exit", () => child.kill("SIGTERM"));
+  await new Promise<void>((resolve, reject) => {
+    let stderr = "";
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    child.stdout.on("data", () => resolve());
+    child.on("error", (error) => reject(silent(error.message)));
+    child.on("close", () => reject(silent(stderr.trim())));
+  });
+  // What keeps this process waiting is an answer, not the proxy.
+  for (const one of [child, child.stdout, child.stderr]) (one as unknown as { unref: () => void }).unref();
+  return socket;
+};
+
+/**
+ * Opens the API server with every way to sign in that kubectl knows.
+ *
+ * @param kubeconfig its content
+ * @throws FactoryError `SSF-KUBE-001` when it does not answer
+ */
+export const openApiServer = async (kubeconfig: string): Promise<ApiServer> => {
+  const socketPath = await startProxy(kubeconfig);
+  const known = new Map<string, Promise<z.infer<typeof resourcesSchema>["resources"]>>();
+
+  const send: ApiServer["send"] = (method, path, body, as) =>
+    new Promise((resolve, reject) => {
+      const started = performance.now();
+      const impersonated = as === undefined ? {} : { "impersonate-user": as.user, "impersonate-group": [...as.groups] };
+      const headers = { accept: "application/json", "content-type": "application/json", ...impersonated };
+      const outgoing = request({ socketPath, method, path, headers, timeout: timeoutMilliseconds }, (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+        incoming.on("error", (error) => reject(silent(error.message)));
+        incoming.on("end", () => {
+          const milliseconds = performance.now() - started;
+          try {
+            resolve({
+              status: incoming.statusCode ?? 0,
+              body: JSON.parse(Buffer.concat(chunks).toString()),
+              milliseconds,
+            });
+          } catch {
+            reject(silent(Buffer.concat(chunks).toString()));
+          }
+        });
+      });
+      outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within ${timeoutMilliseconds / 1000} s`)));
+      outgoing.on("error", (error) => reject(silent(existsSync(socketPath) ? error.message : "the proxy has ended")));
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+
+  const resourcesOf = (root: string) => {
+    const list = known.get(root) ?? send("GET", root).then(({ body }) => resourcesSchema.parse(body).resources);
+    known.set(root, list);
+    return list;
+  };
+
+  return {
+    send,
+    collection: async ({ apiVersion, kind, metadata }) => {
+      const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+      const found = (await resourcesOf(root)).find((one) => one.kind === kind && !one.name.includes("/"));
+      if (found === undefined) throw silent(`${apiVersion} has no kind ${kind}`);
+      const where = found.namespaced ? `/namespaces/${metadata.namespace ?? "default"}` : "";
+      return `${root}${where}/${found.name}`;
+    },
+  };
+};
