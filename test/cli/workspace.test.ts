@@ -22,7 +22,7 @@ it("takes backend and passphrase of the person before its own", () => {
   expect(own).toMatchObject({
     SSF_STATE: "/s",
     PULUMI_HOME: "/s/pulumi",
-    PULUMI_BACKEND_URL: "file:///s/backend",
+    PULUMI_BACKEND_URL: "file:///s/backend?metadata=skip",
     PULUMI_CONFIG_PASSPHRASE_FILE: "/s/passphrase",
   });
   const given = pulumiVariables("/s", toolchain, { PULUMI_BACKEND_URL: "s3://b", PULUMI_CONFIG_PASSPHRASE: "x" });

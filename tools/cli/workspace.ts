@@ -63,6 +63,9 @@ export const checkpointFile = ({ state }: Workspace, logId: string): string => j
 const ownsPassphrase = (env: NodeJS.ProcessEnv): boolean =>
   env.PULUMI_CONFIG_PASSPHRASE === undefined && env.PULUMI_CONFIG_PASSPHRASE_FILE === undefined;
 
+/** A directory as a backend, without the digests that Pulumi would write beside each file and never reads. */
+const directoryBackend = (directory: string): string => `file://${directory}?metadata=skip`;
+
 /** Variables that make a plain `pulumi` work on the factory's stacks; none of them is a secret. */
 export const pulumiVariables = (
   state: string,
@@ -72,9 +75,8 @@ export const pulumiVariables = (
   PATH: [...ownPlugins(toolchain), toolchain.bin, env.PATH ?? ""].join(delimiter),
   SSF_STATE: state,
   PULUMI_HOME: pulumiHome(state),
-  PULUMI_BACKEND_URL: env.PULUMI_BACKEND_URL ?? `file://${join(state, "backend")}`,
+  PULUMI_BACKEND_URL: env.PULUMI_BACKEND_URL ?? directoryBackend(join(state, "backend")),
   PULUMI_SKIP_UPDATE_CHECK: "true",
-  PULUMI_NODEJS_TRANSPILE_ONLY: "true",
   PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
   ...(ownsPassphrase(env) ? { PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(state) } : {}),
 });
@@ -87,11 +89,15 @@ const ownPlugins = (toolchain: Toolchain): string[] => {
     .map((name) => join(repository, "tools/plugins", name));
 };
 
+/** Growth of the engine's memory, in percent, before it collects garbage: it writes the whole state after every step. */
+const engineGarbage = "400";
+
 /** This process's environment with {@link pulumiVariables}, as every Pulumi command gets it. */
 export const pulumiEnvironment = (workspace: Workspace): NodeJS.ProcessEnv => ({
   ...process.env,
   ...pulumiVariables(workspace.state, readToolchain()),
   PULUMI_DEBUG_COMMANDS: "true",
+  GOGC: engineGarbage,
 });
 
 const writePrivate = async (file: string, content: string): Promise<void> => {

@@ -46,7 +46,8 @@ const inNamespace = async (prepare: string, prefix: readonly string[]) => {
   const directory = mkdtempSync(join(tmpdir(), "ssf-prober-"));
   const { stdout, stderr } = await promisify(execFile)(
     "unshare",
-    ["--net", "sh", "-c", `${prepare}\n"$@"`, "sh", ...prefix, ...proberCommand({ targets })],
+    // It tries to mount over /tmp, and where it may, nobody else must see that.
+    ["--net", "--mount", "sh", "-c", `${prepare}\n"$@"`, "sh", ...prefix, ...proberCommand({ targets })],
     { env: { ...process.env, PIPE: join(directory, "pipe"), PROBER: proberFile } },
   ).finally(() => rmSync(directory, { recursive: true }));
   const probes = parseProbes(stdout);
