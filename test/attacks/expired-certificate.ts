@@ -1,7 +1,6 @@
 import { X509Certificate } from "node:crypto";
-import { attestation, signEnvelope } from "../cli/support/provenance";
 import { aboutImage, openForger } from "./forgery";
-import { mintToken, openFulcio, openLog } from "./services";
+import { mintLeaf, openLog } from "./services";
 import { anyBuilt, type FactoryAttack, pause } from "./support";
 import { workload } from "./unproven-images";
 
@@ -14,9 +13,7 @@ export const expiredCertificate: FactoryAttack = {
   onlyByName: true,
   prepare: async (session) => {
     const { admin } = session;
-    const fulcio = await openFulcio(session);
-    const { leaf } = await fulcio({ token: await mintToken(session) });
-    if (leaf === undefined) throw new Error("Fulcio gave no certificate");
+    const leaf = await mintLeaf(session);
     const until = Date.parse(new X509Certificate(leaf.certificatePem).validTo);
     while (Date.now() <= until) {
       session.signal.throwIfAborted();
@@ -24,15 +21,14 @@ export const expiredCertificate: FactoryAttack = {
     }
     const built = await anyBuilt(session);
     const forger = await openForger(session, built);
-    const enter = await openLog(session);
+    const entered = await openLog(session);
     return {
       attempts: [
         {
           name: "a statement of a certificate that has expired",
           run: async () => {
             const { image, digest } = await forger.copy("expired");
-            const envelope = signEnvelope(aboutImage(forger.statement, digest), leaf);
-            await forger.attach(digest, attestation(envelope, leaf, await enter(envelope, leaf)));
+            await forger.attach(digest, await entered(aboutImage(forger.statement, digest), leaf));
             return admin.wouldCreate(workload(session, image));
           },
         },

@@ -1,11 +1,11 @@
 import type { Attempt } from "../../tools/cli/attacks";
 import type { Attestation } from "../../tools/cli/registry";
 import { withValue } from "../../tools/cli/attack-session";
-import { type Leaf, makeAuthority } from "../cli/support/authority";
+import { makeAuthority } from "../cli/support/authority";
 import { TestLog } from "../cli/support/log";
 import { attestation, intotoBody, signEnvelope } from "../cli/support/provenance";
 import { aboutImage, openForger } from "./forgery";
-import { mintToken, openFulcio, openLog } from "./services";
+import { mintLeaf, openLog } from "./services";
 import { anyBuilt, type FactoryAttack } from "./support";
 import { IMAGE_OF_WORKLOAD, workload } from "./unproven-images";
 
@@ -23,16 +23,11 @@ export const forgedProvenance: FactoryAttack = {
     const { admin, factory } = session;
     const built = await anyBuilt(session);
     const forger = await openForger(session, built);
-    const enter = await openLog(session);
-    const fulcio = await openFulcio(session);
+    const entered = await openLog(session);
     const { identity, issuer } = factory.trust.signer;
     const foreign = makeAuthority().issue({ subjectAltName: `URI:${identity}`, issuer });
     const ask = (image: string) => admin.wouldCreate(workload(session, image));
 
-    const entered = async (payload: string, leaf: Leaf): Promise<Attestation> => {
-      const envelope = signEnvelope(payload, leaf);
-      return attestation(envelope, leaf, await enter(envelope, leaf));
-    };
     const forged = (
       name: string,
       fault: RegExp,
@@ -72,11 +67,7 @@ export const forgedProvenance: FactoryAttack = {
         forged(
           "another identity of the factory",
           /expected a certificate for URI:.*, found URI:spiffe:/,
-          async (digest) => {
-            const { leaf } = await fulcio({ token: await mintToken(session) });
-            if (leaf === undefined) throw new Error("Fulcio gave no certificate");
-            return entered(about(digest), leaf);
-          },
+          async (digest) => entered(about(digest), await mintLeaf(session)),
         ),
         forged("no log entry", /no log entry lies beside it/, (digest) => {
           const envelope = signEnvelope(about(digest), foreign);

@@ -2,8 +2,9 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import { Agent, request } from "node:https";
 import { z } from "zod";
 import type { Session } from "../../tools/cli/attack-session";
-import type { LogEntry } from "../../tools/cli/signature";
+import type { Attestation } from "../../tools/cli/registry";
 import type { Leaf } from "../cli/support/authority";
+import { attestation, signEnvelope } from "../cli/support/provenance";
 
 /** One request to a service of the factory. */
 export interface ServiceRequest {
@@ -71,12 +72,13 @@ const entrySchema = z
   )
   .transform((entries) => Object.values(entries)[0]);
 
-/** Enters envelopes in the factory's log, which takes every one whose signature fits the certificate beside it. */
-export const openLog = async (session: Session): Promise<(envelope: Buffer, leaf: Leaf) => Promise<LogEntry>> => {
+/** Signs statements, and enters them in the factory's log, which takes every one whose signature fits its certificate. */
+export const openLog = async (session: Session): Promise<(payload: string, leaf: Leaf) => Promise<Attestation>> => {
   const { host, port } = session.factory.provenance.log;
   const send = await openHttps(session, `${host.split(":")[0] ?? ""}:${port}`);
-  return async (envelope, { certificatePem }) => {
-    const publicKey = Buffer.from(certificatePem).toString("base64");
+  return async (payload, leaf) => {
+    const envelope = signEnvelope(payload, leaf);
+    const publicKey = Buffer.from(leaf.certificatePem).toString("base64");
     const spec = { content: { envelope: envelope.toString() }, publicKey };
     const content = json({ apiVersion: "0.0.1", kind: "intoto", spec });
     const { status, body } = await send({
@@ -87,13 +89,13 @@ export const openLog = async (session: Session): Promise<(envelope: Buffer, leaf
     });
     const entry = status === 201 ? entrySchema.parse(JSON.parse(body.toString())) : undefined;
     if (entry === undefined) throw new Error(`the log did not take the entry: ${status} ${body.toString()}`);
-    return {
+    return attestation(envelope, leaf, {
       body: Buffer.from(entry.body, "base64"),
       integratedTime: entry.integratedTime,
       logIndex: entry.logIndex,
       logId: entry.logID,
       signedEntryTimestamp: Buffer.from(entry.verification.signedEntryTimestamp, "base64"),
-    };
+    });
   };
 };
 
@@ -154,4 +156,12 @@ export const mintToken = async (
   const about = [`-spiffeID=spiffe://${host}/attack/${id}`, `-audience=${audience}`, `-ttl=${seconds}s`];
   const server = ["exec", "--namespace=ssf-spire", "deployment/spire-server", "--container=spire-server", "--"];
   return (await kubectl.text([...server, ...mint, ...about])).trim();
+};
+
+/** A certificate of Fulcio for an identity that no workload has. */
+export const mintLeaf = async (session: Session): Promise<Leaf> => {
+  const fulcio = await openFulcio(session);
+  const { leaf } = await fulcio({ token: await mintToken(session) });
+  if (leaf === undefined) throw new Error("Fulcio gave no certificate");
+  return leaf;
 };

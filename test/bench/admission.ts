@@ -2,7 +2,8 @@ import { GATE_NAMESPACE } from "../../components/gate";
 import { VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
 import type { ApiServer } from "../../tools/cli/api-server";
 import type { Kubectl } from "../../tools/cli/kubectl";
-import { columns, quantile, short } from "./statistics";
+import { columns } from "../../tools/cli/columns";
+import { quantile, short } from "./statistics";
 
 const ROUNDS = 100;
 const COLD_ROUNDS = 5;

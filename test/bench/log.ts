@@ -2,7 +2,8 @@ import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto"
 import { Agent, request } from "node:https";
 import type { StackOutputs } from "../../stacks/outputs";
 import type { Kubectl } from "../../tools/cli/kubectl";
-import { columns, quantile, short } from "./statistics";
+import { columns } from "../../tools/cli/columns";
+import { quantile, short } from "./statistics";
 
 const ENTRIES = 100;
 const WRITERS = 4;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Kubectl } from "../../tools/cli/kubectl";
-import { columns, short } from "./statistics";
+import { columns } from "../../tools/cli/columns";
+import { short } from "./statistics";
 
 const nodesSchema = z.object({ items: z.array(z.object({ metadata: z.object({ name: z.string() }) })) });
 const summarySchema = z.object({

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import type { ApiServer } from "../../tools/cli/api-server";
 import { pipelineRunSchema } from "../../tools/cli/watch-run";
+import { columns } from "../../tools/cli/columns";
 import { type ProbeContext, withPipeline } from "../e2e/probe";
 import { signingPipeline } from "../e2e/signatures";
-import { columns, quantile, short } from "./statistics";
+import { quantile, short } from "./statistics";
 
 const RUNS = 30;
 const TRIES = 1200;

@@ -1,4 +1,4 @@
-import { columns, quantile, short } from "./statistics";
+import { quantile, short } from "./statistics";
 
 test.each([
   [0.5, 5],
@@ -13,13 +13,4 @@ test.each([
 test("numbers have three digits that count, and none where there is nothing", () => {
   expect([1234.5, 0.012345, 12, Number.NaN].map(short)).toEqual(["1230", "0.0123", "12", "-"]);
   expect(short(quantile([], 0.5))).toBe("-");
-});
-
-test("columns stand below each other", () => {
-  expect(
-    columns([
-      ["a", "long"],
-      ["longer", "b"],
-    ]),
-  ).toEqual(["a       long", "longer  b"]);
 });

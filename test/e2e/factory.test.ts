@@ -52,7 +52,7 @@ const outputsOf = async <K extends keyof StackOutputs>(workspace: Workspace, kin
 let kubectl: Kubectl;
 let team: StackOutputs["team"];
 let shared: StackOutputs["factory"];
-/** Waits while everything else is tried, until nothing is left to wait for but itself. */
+/** Waits for ten minutes itself, so it is started first and looked at with the other attacks. */
 let attackOfTenMinutes: Promise<Ended>;
 let image = "";
 let changed = "";

@@ -108,6 +108,16 @@ describe("the keys of a factory as targets", () => {
     expect(parseTargets(writeTargets(later)).images).toEqual(later.images);
     const { "images.json": images, ...older } = writeTargets(later);
     expect([typeof images, parseTargets(older).images]).toEqual(["string", []]);
+    expect(() => parseTargets({ ...older, "images.json": "{}" })).toThrow("SSF-TRUST-012 target images.json");
+  });
+
+  it("are refused with an image by tag, and taken with the same by digest", () => {
+    const running = (image: string) => ({ ...factoryTrust(first, oldLog), images: [image] });
+    expect(() => parseFactoryTrust("x", running("image:latest"))).toThrow(
+      "SSF-TRUST-008 x.images.0: must be an image by digest",
+    );
+    const good = running(`image@sha256:${"1".repeat(64)}`);
+    expect(parseFactoryTrust("x", good)).toEqual(good);
   });
 
   it("are refused when a target is missing or has another form", () => {

@@ -1,3 +1,4 @@
+import { columns } from "./columns";
 import { exitCode, type ExitCode } from "./outcome";
 
 /** Who stops an attack. */
@@ -252,13 +253,6 @@ const remarks = ({ attack, attempts, controls, reason }: AttackResult): string[]
 
 /** What a person reads: a row an attack, and below it a line for everything that was not simply held. */
 export const table = (results: readonly AttackResult[]): string => {
-  const rows = [["attack", "tried", "refused by", "control"], ...results.map(row)];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0))) ?? [];
-  const lines = rows.map((cells) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
+  const lines = columns([["attack", "tried", "refused by", "control"], ...results.map(row)]);
   return [...lines, ...results.flatMap(remarks).map((line) => `- ${line}`)].join("\n");
 };

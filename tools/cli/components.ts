@@ -4,6 +4,7 @@ import { SIGNING_HEALER, SIGNING_HEALER_PORT } from "../../components/signing-he
 import type { StackOutputs } from "../../stacks/outputs";
 import type { Toolchain } from "../../stacks/toolchain";
 import { openCheckpoint } from "./checkpoint";
+import { columns } from "./columns";
 import type { Kubectl } from "./kubectl";
 import { openLog } from "./log";
 import { type ClusterObjects, readObjects, selects } from "./self-cluster";
@@ -144,14 +145,8 @@ export const describeInside = ({ components, firstExpiry, log, unsigned }: Insid
       identity ?? "",
     ]),
   ];
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return [
-    ...rows.map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    ),
+    ...columns(rows),
     `first certificate to end: ${firstExpiry ? `${firstExpiry.certificate}, ${firstExpiry.notAfter}` : "unknown"}`,
     `log: ${log ? `${log.entries} entries, root ${log.rootHash}` : "no answer"}`,
     `runs without a signature: ${unsigned ?? "no answer"}`,
