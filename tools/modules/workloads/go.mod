@@ -4,6 +4,8 @@ go 1.26.8
 
 require (
 	github.com/container-storage-interface/spec v1.9.0
+	github.com/go-jose/go-jose/v4 v4.1.4
+	github.com/spiffe/go-spiffe/v2 v2.8.1
 	golang.org/x/sys v0.46.0
 	google.golang.org/grpc v1.82.1
 	k8s.io/apimachinery v0.35.4
@@ -14,6 +16,7 @@ require (
 )
 
 require (
+	github.com/Microsoft/go-winio v0.6.2 // indirect
 	github.com/davecgh/go-spew v1.1.1 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.0 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -27,12 +28,23 @@ const (
 	contextAccount   = "csi.storage.k8s.io/serviceAccount.name"
 )
 
-var accountPattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
+var accountPattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(-\*)?/[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
 
-// accounts are the service accounts whose pods get the volume, each as namespace/name.
+// accounts are the service accounts whose pods get the volume, each as namespace/name; a namespace that ends in -* stands
+// for all that begin so.
 type accounts map[string]bool
 
 func (a accounts) list() []string { return slices.Sorted(maps.Keys(a)) }
+
+func (a accounts) has(account string) bool {
+	for pattern := range a {
+		// The pattern was checked when it was set.
+		if found, _ := path.Match(pattern, account); found {
+			return true
+		}
+	}
+	return false
+}
 
 func (a accounts) String() string { return strings.Join(a.list(), ", ") }
 
@@ -125,8 +137,8 @@ func askedBy(request *csi.NodePublishVolumeRequest) (pod, error) {
 	return pod{namespace: told[contextNamespace], name: told[contextPod], account: told[contextAccount]}, nil
 }
 
-func isTarget(path string) bool {
-	return filepath.IsAbs(path) && filepath.Clean(path) == path && path != "/"
+func isTarget(target string) bool {
+	return filepath.IsAbs(target) && filepath.Clean(target) == target && target != "/"
 }
 
 func (d *driver) NodePublishVolume(_ context.Context, request *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
@@ -134,7 +146,7 @@ func (d *driver) NodePublishVolume(_ context.Context, request *csi.NodePublishVo
 	if err != nil {
 		return nil, err
 	}
-	if account := pod.namespace + "/" + pod.account; !d.accounts[account] {
+	if account := pod.namespace + "/" + pod.account; !d.accounts.has(account) {
 		return nil, status.Errorf(codes.PermissionDenied, "pod %s/%s of service account %s: %s",
 			pod.namespace, pod.name, account, d.accounts.rule())
 	}

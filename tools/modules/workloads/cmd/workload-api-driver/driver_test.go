@@ -342,7 +342,7 @@ func TestUnpublishKeepsWhatItDidNotMake(t *testing.T) {
 
 func TestTakesAccountsOfOneFormOnly(t *testing.T) {
 	given := accounts{}
-	for _, bad := range []string{"", "publisher", "team-a/", "/publisher", "team-a/*", "*/*", "a/b/c", "team-a/publisher,team-b/x"} {
+	for _, bad := range []string{"", "publisher", "team-a/", "/publisher", "team-a/*", "*/*", "*/publish", "team*/publish", "te-*m/publish", "team-[ab]/publish", "a/b/c", "team-a/publisher,team-b/x"} {
 		if err := given.Set(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
@@ -350,4 +350,19 @@ func TestTakesAccountsOfOneFormOnly(t *testing.T) {
 	if len(given) > 0 {
 		t.Errorf("given: %v", slices.Collect(maps.Keys(given)))
 	}
+}
+
+func TestNamespacesThatBeginAlike(t *testing.T) {
+	s := serveDriver(t, "team-*/publisher")
+	for namespace, code := range map[string]codes.Code{
+		"team-a": codes.OK, "team-b-c": codes.OK,
+		"team": codes.PermissionDenied, "ateam-a": codes.PermissionDenied, "tekton-chains": codes.PermissionDenied,
+	} {
+		request := s.request()
+		request.VolumeContext[contextNamespace] = namespace
+		expectCode(t, s.publish(t, request), code)
+	}
+	request := s.request()
+	request.VolumeContext[contextAccount] = "build"
+	expectCode(t, s.publish(t, request), codes.PermissionDenied, "team-*/publisher")
 }

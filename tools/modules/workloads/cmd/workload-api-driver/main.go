@@ -120,7 +120,7 @@ func run() error {
 	d := driver{accounts: accounts{}, mounter: treeMounter{}}
 	flag.StringVar(&d.node, "node", "", "name of the node")
 	flag.StringVar(&d.source, "workload-api", "", "directory with the agent's socket")
-	flag.Var(d.accounts, "service-account", "namespace/name of a service account whose pods get the volume; repeatable")
+	flag.Var(d.accounts, "service-account", "namespace/name of a service account whose pods get the volume, or the same in all namespaces that begin alike (team-*/name); repeatable")
 	driverSocket := flag.String("driver-socket", "/var/lib/kubelet/plugins/"+driverName+"/csi.sock",
 		"socket of the driver, by a path that is the same for the kubelet")
 	registrationSocket := flag.String("registration-socket", "/var/lib/kubelet/plugins_registry/"+driverName+"-reg.sock",
