@@ -8,13 +8,12 @@ import { podSecurity, standardLabels } from "./lib/labels";
 import { containerOf, createObjects, type KubernetesObject, Manifests, overrideData, setData } from "./lib/manifests";
 import { podPeer } from "./lib/network-policies";
 import { resources, restrictedContainer } from "./lib/pods";
-import { dockerConfig } from "./lib/registry-config";
+import { identityConfig } from "./lib/registry-config";
 import { timeouts } from "./lib/timeouts";
+import { workloadApiMount, workloadApiPathVariable, workloadApiVolume } from "./lib/workload-api";
 
 /** How Chains proves that provenance is its own: by a certificate of ten minutes, and an entry in the log. */
 export interface ChainsSigner {
-  /** Driver that mounts SPIRE's Workload API, and the file of its socket below the mount. */
-  workloadApi: { driver: string; socket: string };
   /** Address of Fulcio, which gives Chains a certificate for its identity. */
   fulcioUrl: string;
   /** Address of Rekor, where every signature is entered. */
@@ -27,10 +26,6 @@ export interface ChainsSigner {
 export interface ChainsRegistry {
   /** Host and port, as in an image reference. */
   host: string;
-  /** Name of Chains' own user. */
-  username: string;
-  /** Password of that user; secret. */
-  password: pulumi.Input<string>;
   /** Certificate of the authority that the registry's certificate comes from. */
   caPem: pulumi.Input<string>;
 }
@@ -53,9 +48,8 @@ export interface ChainsArgs {
 
 const NAMESPACE = "tekton-chains";
 const CONTROLLER = "tekton-chains-controller";
-const CREDENTIALS = "registry-credentials";
+const LOGIN = "registry-login";
 const AUTHORITY = "factory-ca";
-const WORKLOAD_API = "/spiffe-workload-api";
 
 /** The workload that signs provenance. */
 export const CHAINS_WORKLOAD = {
@@ -70,7 +64,7 @@ export const chainsPeer = podPeer(NAMESPACE, CHAINS_WORKLOAD.labels);
 /**
  * Tekton Chains: after every run it signs SLSA 1.0 provenance of the whole run and stores it beside the image.
  *
- * It watches the runs of every namespace. It stores with its own user, never with what a team's account can reach.
+ * It watches the runs of every namespace. It stores as itself, never with what a team's account can reach.
  * @example
  * new Chains("chains", { source, image, version, builderId, signer, registry });
  */
@@ -82,7 +76,7 @@ export class Chains extends pulumi.ComponentResource {
     super("secure-software-factory:index:Chains", name, args, opts);
     const labels = standardLabels("tekton-chains");
 
-    // The namespace goes first and by itself, because the Secrets below are not part of upstream's manifests.
+    // The namespace goes first and by itself, because the ConfigMaps below are not part of upstream's manifests.
     const objects = chainsObjects(args);
     const [namespace] = createObjects(
       objects.filter(({ kind }) => kind === "Namespace"),
@@ -96,12 +90,10 @@ export class Chains extends pulumi.ComponentResource {
       customTimeouts: timeouts.plain,
     };
 
-    const login = pulumi
-      .secret(args.registry.password)
-      .apply((password) => dockerConfig(args.registry.host, { username: args.registry.username, password }));
-    const credentials = new k8s.core.v1.Secret(
-      `${name}-registry-credentials`,
-      { metadata: { name: CREDENTIALS, namespace: NAMESPACE, labels }, stringData: { "config.json": login } },
+    const login = identityConfig(args.registry.host);
+    const registryLogin = new k8s.core.v1.ConfigMap(
+      `${name}-registry-login`,
+      { metadata: { name: LOGIN, namespace: NAMESPACE, labels }, data: { "config.json": login } },
       inNamespace,
     );
     const authorities = { "ca.crt": args.registry.caPem, "rekor.pub": args.signer.rekorPublicKeyPem };
@@ -115,7 +107,7 @@ export class Chains extends pulumi.ComponentResource {
       {
         name,
         parent: this,
-        dependsOn: [namespace, credentials, authority],
+        dependsOn: [namespace, registryLogin, authority],
         namespace,
         podAnnotations: {
           [CONTROLLER]: configHash(login, ...Object.values(authorities)),
@@ -191,20 +183,22 @@ export const chainsObjects = (args: ChainsArgs): readonly KubernetesObject[] =>
       container.resources = resources({ cpu: "20m", memory: "64Mi" }, { cpu: "500m", memory: "512Mi" });
       container.env = [
         ...(container.env ?? []),
-        { name: "DOCKER_CONFIG", value: `/etc/${CREDENTIALS}` },
+        // Where the registry's client finds the helper that logs in.
+        { name: "PATH", value: "/usr/bin" },
+        { name: "DOCKER_CONFIG", value: `/etc/${LOGIN}` },
         { name: "SSL_CERT_FILE", value: `/etc/${AUTHORITY}/ca.crt` },
         { name: "SIGSTORE_REKOR_PUBLIC_KEY", value: `/etc/${AUTHORITY}/rekor.pub` },
-        { name: "SPIFFE_ENDPOINT_SOCKET", value: `${WORKLOAD_API}/${args.signer.workloadApi.socket}` },
+        workloadApiPathVariable,
       ];
-      // In place of upstream's long-lived key and token: an identity that SPIRE gives to this pod alone.
+      // In place of upstream's long-lived key, token and password: an identity that SPIRE gives to this pod alone.
       container.volumeMounts = [
-        { name: "workload-api", mountPath: WORKLOAD_API, readOnly: true },
-        { name: CREDENTIALS, mountPath: `/etc/${CREDENTIALS}`, readOnly: true },
+        workloadApiMount,
+        { name: LOGIN, mountPath: `/etc/${LOGIN}`, readOnly: true },
         { name: AUTHORITY, mountPath: `/etc/${AUTHORITY}`, readOnly: true },
       ];
       deployment.spec.template.spec.volumes = [
-        { name: "workload-api", csi: { driver: args.signer.workloadApi.driver, readOnly: true } },
-        { name: CREDENTIALS, secret: { secretName: CREDENTIALS } },
+        workloadApiVolume,
+        { name: LOGIN, configMap: { name: LOGIN } },
         { name: AUTHORITY, configMap: { name: AUTHORITY } },
       ];
     })

@@ -5,7 +5,6 @@ import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/l
 import { openNamespace } from "./lib/namespace";
 import { podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
-import { htpasswd } from "./lib/registry-config";
 import { makeServer } from "./lib/server";
 import { TRIGGER_PARTS, TRIGGERS_NAMESPACE } from "./triggers";
 
@@ -61,7 +60,7 @@ export class Forge extends pulumi.ComponentResource {
         clients: forgeClients,
         settings: { "lighttpd.conf": SERVER_SETTINGS, "git.cgi": GATEWAY_SCRIPT },
         users: {
-          htpasswd: password.bcryptHash.apply((hash) => htpasswd([{ username: USER, hash }])),
+          files: { htpasswd: password.bcryptHash.apply((hash) => `${USER}:${hash}\n`) },
           path: "/etc/forge-users",
         },
         volume: { size: args.size ?? "2Gi", storageClass: args.storageClass, path: "/srv/git" },

@@ -7,18 +7,25 @@ import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
 import { ciliumPolicy, fromNodes, NetworkPolicies, podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
-import { htpasswd } from "./lib/registry-config";
 import { makeServer } from "./lib/server";
+import { PUBLISHER } from "./lib/workload-api";
 import { verifierPeer } from "./verifier";
 
 /** Arguments of {@link Registry}. */
 export interface RegistryArgs {
-  /** Image of distribution, by digest. */
-  image: string;
+  /** Images, each by digest. */
+  images: {
+    /** distribution. */
+    registry: string;
+    /** What stands before it and says who may do what. */
+    guard: string;
+  };
   /** Address of the service; it must lie in the cluster's service range, and stays the same for as long as nodes trust it. */
   clusterIp: string;
   /** ClusterIssuer that the registry's certificate comes from. */
   issuer: pulumi.Input<string>;
+  /** SPIFFE ID that lays attestations beside the images of every team. */
+  attestor: string;
   /** Size of the volume. @default 20Gi */
   size?: string;
   /** Class of the volume. @default the cluster's default class */
@@ -39,13 +46,25 @@ export const REGISTRY_HOST = `${NAME}.${NAMESPACE}.svc.cluster.local:${REGISTRY_
 /** The registry's pods, for the network policies of what asks them. */
 export const registryPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
+/** The registry, as a workload with an identity of its own: only such a one is told the keys of others' tokens. */
+export const REGISTRY_WORKLOAD = { namespace: NAMESPACE, serviceAccount: NAME, labels: selectorLabels(NAME) };
+
+/** Port of distribution, within the pod. */
+const INNER_PORT = 5001;
+
+const USERS = "/etc/registry-users";
+const PASSWORD_KEY = "password-key";
+const TLS = "/etc/registry-tls";
+
 /**
- * The factory's image registry (CNCF distribution): TLS only, no anonymous access, nothing can be deleted.
+ * The factory's image registry (CNCF distribution): TLS only, no anonymous access, nothing can be deleted, and no tag ever
+ * names something else.
  *
- * The users `publisher`, `reader` and `chains` have a random password each. distribution knows no rights within a
- * registry, so who may reach it at all is said by the network policy: publishing stages, Chains and the gate's verifier.
+ * distribution knows no rights within a registry, so a guard stands before it. A team's publishing stage pushes to the
+ * repositories of its namespace, and Chains lays attestations beside all images; both log in with tokens of SPIRE. Passwords
+ * only read: they are made from one key and the user's name.
  * @example
- * const registry = new Registry("registry", { image, clusterIp: "10.96.0.50", issuer: certManager.issuer });
+ * const registry = new Registry("registry", { images, clusterIp: "10.96.0.50", issuer, attestor });
  */
 export class Registry extends pulumi.ComponentResource {
   /** Host and port, as in an image reference; known already at preview. */
@@ -56,23 +75,17 @@ export class Registry extends pulumi.ComponentResource {
   public readonly namespace: pulumi.Output<string>;
   /** Name of the service. */
   public readonly service: pulumi.Output<string>;
-  /** Password of the user `publisher`; secret. */
-  public readonly publisherPassword: pulumi.Output<string>;
-  /** Password of the user `reader`; secret. */
-  public readonly readerPassword: pulumi.Output<string>;
-  /** Password of the user `chains`; secret. */
-  public readonly chainsPassword: pulumi.Output<string>;
+  /** What the passwords of those who read are made from; secret. */
+  public readonly readersKey: pulumi.Output<string>;
 
   constructor(name: string, args: RegistryArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Registry", name, args, opts);
     const labels = standardLabels(NAME);
 
     const opened = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
-    const password = (part: string): random.RandomPassword =>
+    const random40 = (part: string): random.RandomPassword =>
       new random.RandomPassword(`${name}-${part}`, { length: 40, special: false }, { parent: this });
-    const publisher = password("password-publisher");
-    const reader = password("password-reader");
-    const chains = password("password-chains");
+    const readersKey = random40("readers-key");
     const nodes =
       args.networkPolicies === NetworkPolicies.Cilium
         ? [
@@ -96,16 +109,31 @@ export class Registry extends pulumi.ComponentResource {
         clients: registryClients,
         settings: { "config.yml": stringify(registrySettings()) },
         users: {
-          htpasswd: pulumi
-            .all({ publisher: publisher.bcryptHash, reader: reader.bcryptHash, chains: chains.bcryptHash })
-            .apply((hashes) => htpasswd(Object.entries(hashes).map(([username, hash]) => ({ username, hash })))),
-          path: "/etc/registry-users",
-          secrets: { "http-secret": password("http-secret").result },
+          files: { [PASSWORD_KEY]: readersKey.result },
+          path: USERS,
+          values: { "http-secret": random40("http-secret").result },
         },
+        identity: true,
         volume: { size: args.size ?? "20Gi", storageClass: args.storageClass, path: "/var/lib/registry" },
-        paths: { settings: "/etc/distribution", tls: "/etc/registry-tls" },
+        paths: { settings: "/etc/distribution", tls: TLS },
         container: {
-          image: args.image,
+          image: args.images.guard,
+          args: [
+            `--listen=:${REGISTRY_PORT}`,
+            `--certificate=${TLS}/tls.crt`,
+            `--private-key=${TLS}/tls.key`,
+            `--password-key=${USERS}/${PASSWORD_KEY}`,
+            `--registry=http://127.0.0.1:${INNER_PORT}`,
+            `--audience=${REGISTRY_HOST}`,
+            `--publisher=${PUBLISHER}`,
+            `--attestor=${args.attestor}`,
+          ],
+          probe: { httpGet: { path: "/", port: REGISTRY_PORT, scheme: "HTTPS" } },
+          resources: resources({ cpu: "20m", memory: "32Mi" }, { cpu: "1", memory: "256Mi" }),
+        },
+        behind: {
+          name: "distribution",
+          image: args.images.registry,
           args: ["serve", "/etc/distribution/config.yml"],
           env: [
             {
@@ -114,8 +142,7 @@ export class Registry extends pulumi.ComponentResource {
             },
             { name: "OTEL_TRACES_EXPORTER", value: "none" },
           ],
-          probe: { httpGet: { path: "/", port: REGISTRY_PORT, scheme: "HTTPS" } },
-          resources: resources({ cpu: "50m", memory: "64Mi" }, { cpu: "1", memory: "512Mi" }),
+          resources: resources({ cpu: "30m", memory: "64Mi" }, { cpu: "1", memory: "512Mi" }),
         },
         dependsOn: nodes,
       },
@@ -126,17 +153,13 @@ export class Registry extends pulumi.ComponentResource {
     this.url = pulumi.output(`https://${args.clusterIp}:${REGISTRY_PORT}`);
     this.namespace = pulumi.output(NAMESPACE);
     this.service = service.metadata.name;
-    this.publisherPassword = publisher.result;
-    this.readerPassword = reader.result;
-    this.chainsPassword = chains.result;
+    this.readersKey = readersKey.result;
     this.registerOutputs({
       host: this.host,
       url: this.url,
       namespace: this.namespace,
       service: this.service,
-      publisherPassword: this.publisherPassword,
-      readerPassword: this.readerPassword,
-      chainsPassword: this.chainsPassword,
+      readersKey: this.readersKey,
     });
   }
 }
@@ -160,13 +183,9 @@ export const registrySettings = (): object => ({
     delete: { enabled: false },
   },
   http: {
-    addr: `:${REGISTRY_PORT}`,
-    tls: {
-      certificate: "/etc/registry-tls/tls.crt",
-      key: "/etc/registry-tls/tls.key",
-      minimumtls: "tls1.2",
-    },
+    addr: `127.0.0.1:${INNER_PORT}`,
+    // Whoever asks knows it by another address.
+    relativeurls: true,
     headers: { "X-Content-Type-Options": ["nosniff"] },
   },
-  auth: { htpasswd: { realm: "secure-software-factory", path: "/etc/registry-users/htpasswd" } },
 });

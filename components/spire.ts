@@ -13,6 +13,7 @@ import { podPeer } from "./lib/network-policies";
 import { apiAccess, resources, restrictedContainer, restrictedPod, rootContainer } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 import { claimVolume } from "./lib/volumes";
+import { PUBLISHER, WORKLOAD_API } from "./lib/workload-api";
 
 /** Arguments of {@link Spire}. */
 export interface SpireArgs {
@@ -26,7 +27,7 @@ export interface SpireArgs {
   clusterName: string;
   /** ClusterIssuer that the certificate of the discovery provider comes from. */
   issuer: pulumi.Input<string>;
-  /** Workloads that get an identity, and no others. */
+  /** Workloads of the factory that get an identity. */
   workloads: SpireWorkload[];
   /** Who may ask for the keys that tokens are verified with. */
   verifiers: k8s.types.input.networking.v1.NetworkPolicyPeer[];
@@ -64,12 +65,6 @@ const WEBHOOK_PORT = 9443;
 const AGENT_SOCKETS = "/run/spire/agent";
 const OIDC_HOST = `${SERVER}.${NAMESPACE}.svc.cluster.local`;
 
-/** Name of the CSI driver by which a pod mounts the Workload API. */
-export const WORKLOAD_API_DRIVER = "csi.spiffe.io";
-
-/** File of the Workload API below where the driver mounts it. */
-export const WORKLOAD_API_SOCKET = "api.sock";
-
 /** What issues the tokens of workloads, as they name it. */
 export const SPIRE_ISSUER = `https://${OIDC_HOST}:${OIDC_PORT}`;
 
@@ -84,6 +79,49 @@ export const spiffeId = (
   trustDomain: string,
   { namespace, serviceAccount }: Pick<SpireWorkload, "namespace" | "serviceAccount">,
 ): string => `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
+
+/** Longest lives of identities: an hour as a certificate, five minutes as a token. */
+const LIFETIMES = { certificate: "1h0m0s", token: "5m0s" };
+
+/** All nodes of the cluster, as the parent of what may run on any of them. */
+const nodesId = (trustDomain: string): string => `spiffe://${trustDomain}/nodes`;
+
+const staticEntry = (
+  resource: string,
+  name: string,
+  entry: { spiffeID: string; parentID: string; selectors: string[] },
+  opts: pulumi.CustomResourceOptions,
+) =>
+  new k8s.apiextensions.CustomResource(
+    resource,
+    {
+      apiVersion: "spire.spiffe.io/v1alpha1",
+      kind: "ClusterStaticEntry",
+      metadata: { name, labels: standardLabels(SERVER) },
+      spec: { ...entry, x509SVIDTTL: LIFETIMES.certificate, jwtSVIDTTL: LIFETIMES.token },
+    },
+    { ...opts, customTimeouts: timeouts.reconciled },
+  );
+
+/**
+ * Registers the pods of one service account of a team, by nothing but namespace and account. Every node knows the
+ * identity before the first of these pods starts, so that none waits for it.
+ */
+export const stageIdentity = (
+  resource: string,
+  { trustDomain, ...workload }: Pick<SpireWorkload, "namespace" | "serviceAccount"> & { trustDomain: string },
+  opts: pulumi.CustomResourceOptions,
+) =>
+  staticEntry(
+    resource,
+    `${workload.namespace}-${workload.serviceAccount}`,
+    {
+      spiffeID: spiffeId(trustDomain, workload),
+      parentID: nodesId(trustDomain),
+      selectors: [`k8s:ns:${workload.namespace}`, `k8s:sa:${workload.serviceAccount}`],
+    },
+    opts,
+  );
 
 /**
  * SPIRE: gives workloads identities that live an hour at most, after asking the kubelet what they are.
@@ -130,17 +168,28 @@ export class Spire extends pulumi.ComponentResource {
               }),
               namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
               podSelector: { matchLabels: labels },
-              ttl: "1h0m0s",
-              jwtTtl: "5m0s",
+              ttl: LIFETIMES.certificate,
+              jwtTtl: LIFETIMES.token,
             },
           },
           { parent: this, dependsOn: [server.webhook], customTimeouts: timeouts.reconciled },
         ),
     );
 
+    const nodes = staticEntry(
+      `${name}-nodes`,
+      "nodes",
+      {
+        spiffeID: nodesId(args.trustDomain),
+        parentID: `spiffe://${args.trustDomain}/spire/server`,
+        selectors: [`k8s_psat:cluster:${args.clusterName}`],
+      },
+      { parent: this, dependsOn: [server.deployment] },
+    );
+
     this.trustDomain = pulumi.output(args.trustDomain);
     this.tokenIssuer = pulumi
-      .all([agent, server.service, ...identities].map((resource) => resource.id))
+      .all([agent, server.service, nodes, ...identities].map((resource) => resource.id))
       .apply(() => SPIRE_ISSUER);
     this.registerOutputs({ trustDomain: this.trustDomain, tokenIssuer: this.tokenIssuer });
   }
@@ -238,7 +287,7 @@ export const agentConfiguration = ({ trustDomain, clusterName }: SpireArgs): Rec
       log_level: "INFO",
       server_address: OIDC_HOST,
       server_port: String(SERVER_PORT),
-      socket_path: `${AGENT_SOCKETS}/${WORKLOAD_API_SOCKET}`,
+      socket_path: `${AGENT_SOCKETS}/${WORKLOAD_API.socket}`,
       trust_bundle_path: "/run/spire/bundle/bundle.crt",
       trust_domain: trustDomain,
     },
@@ -522,11 +571,11 @@ const makeAgents = (
     inNamespace,
   );
   const kubelet = "/var/lib/kubelet";
-  const plugin = `${kubelet}/plugins/${WORKLOAD_API_DRIVER}`;
+  const plugin = `${kubelet}/plugins/${WORKLOAD_API.driver}`;
   const driver = new k8s.storage.v1.CSIDriver(
     `${name}-workload-api`,
     {
-      metadata: { name: WORKLOAD_API_DRIVER, labels },
+      metadata: { name: WORKLOAD_API.driver, labels },
       spec: {
         attachRequired: false,
         podInfoOnMount: true,
@@ -578,10 +627,11 @@ const makeAgents = (
                 args: [
                   "--node=$(NODE_NAME)",
                   `--driver-socket=${plugin}/csi.sock`,
-                  `--registration-socket=${kubelet}/plugins_registry/${WORKLOAD_API_DRIVER}-reg.sock`,
+                  `--registration-socket=${kubelet}/plugins_registry/${WORKLOAD_API.driver}-reg.sock`,
                   `--workload-api=${AGENT_SOCKETS}`,
-                  ...args.workloads.map(
-                    (workload) => `--service-account=${workload.namespace}/${workload.serviceAccount}`,
+                  // Those of teams have no identity before their team's stack registers them.
+                  ...[...args.workloads, { namespace: "team-*", serviceAccount: PUBLISHER }].map(
+                    ({ namespace, serviceAccount }) => `--service-account=${namespace}/${serviceAccount}`,
                   ),
                 ],
                 env: [{ name: "NODE_NAME", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "spec.nodeName" } } }],

@@ -9,6 +9,8 @@ import { openNamespace } from "./lib/namespace";
 import { requireDnsLabel } from "./lib/names";
 import { ciliumPolicy, NetworkPolicies } from "./lib/network-policies";
 import { dockerConfig } from "./lib/registry-config";
+import { PUBLISHER } from "./lib/workload-api";
+import { stageIdentity } from "./spire";
 
 /** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
 export const MAXIMUM_TEAM_NAME = 40;
@@ -22,8 +24,6 @@ export const TEAM_OBJECTS = {
   authority: "factory-ca",
   /** ConfigMap with the authorities to trust outside the cluster. */
   caBundle: "ca-bundle",
-  /** Secret with the login that publishes. */
-  publisher: "registry-publisher",
   /** Secret with the login that pulls. */
   reader: "registry-reader",
 } as const;
@@ -85,10 +85,10 @@ export interface TeamArgs {
   pipelines: RunnablePipeline[];
   /** Registry host and port, as in an image reference. */
   registryHost: string;
-  /** Login of the stage that publishes. */
-  publisher: TeamLogin;
   /** Login that pulls what was published. */
   reader: TeamLogin;
+  /** SPIFFE trust domain of the factory; the stage that publishes has an identity in it. */
+  trustDomain: string;
   /** Certificate of the factory's authority, as PEM. */
   caPem: pulumi.Input<string>;
   /** Certificates of the authorities to trust outside the cluster, as PEM. @default those of the images */
@@ -201,11 +201,17 @@ export class Team extends pulumi.ComponentResource {
         ),
     );
 
-    const login = (role: string, objectName: string, { username, password }: TeamLogin): k8s.core.v1.Secret =>
+    const { username, password } = args.reader;
+    const identity = stageIdentity(
+      `${name}-identity-${PUBLISHER}`,
+      { trustDomain: args.trustDomain, namespace, serviceAccount: PUBLISHER },
+      { parent: this },
+    );
+    const files = [
       new k8s.core.v1.Secret(
-        `${name}-${role}`,
+        `${name}-reader`,
         {
-          metadata: metadata(objectName),
+          metadata: metadata(TEAM_OBJECTS.reader),
           type: "kubernetes.io/dockerconfigjson",
           stringData: {
             ".dockerconfigjson": pulumi
@@ -214,10 +220,7 @@ export class Team extends pulumi.ComponentResource {
           },
         },
         inNamespace,
-      );
-    const files = [
-      login("publisher", TEAM_OBJECTS.publisher, args.publisher),
-      login("reader", TEAM_OBJECTS.reader, args.reader),
+      ),
       new k8s.core.v1.ConfigMap(
         `${name}-authority`,
         { metadata: metadata(TEAM_OBJECTS.authority), data: { "ca.crt": args.caPem } },
@@ -272,7 +275,7 @@ export class Team extends pulumi.ComponentResource {
           metadata: definition.metadata,
           spec: definition.spec,
         },
-        { ...inNamespace, dependsOn: [ns, deny, admission, ...accounts, ...files] },
+        { ...inNamespace, dependsOn: [ns, deny, admission, identity, ...accounts, ...files] },
       );
     }
 

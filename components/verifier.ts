@@ -11,6 +11,7 @@ import {
   type VerifierSettings,
   VERIFY_PATH,
 } from "../policies/admission/gate/records";
+import type { Credentials } from "./lib/registry-config";
 import { issueCertificate } from "./lib/certificates";
 import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
@@ -37,7 +38,7 @@ export interface VerifierArgs {
   /** What it holds of every image, whichever team's it is. */
   settings: pulumi.Input<VerifierSettings>;
   /** Login that reads images and what lies beside them. */
-  registryLogin: { username: string; password: pulumi.Input<string> };
+  registryLogin: pulumi.Input<Credentials>;
   /** Registry, log and trust repository. */
   sources: VerifierSource[];
   /** Pods that ask it; nobody else may open a connection. */
@@ -102,7 +103,10 @@ export class Verifier extends pulumi.ComponentResource {
     );
     const login = new k8s.core.v1.Secret(
       `${name}-registry-login`,
-      { metadata: metadata("verifier-registry"), stringData: args.registryLogin },
+      {
+        metadata: metadata("verifier-registry"),
+        stringData: pulumi.output(args.registryLogin).apply((login) => ({ ...login })),
+      },
       inNamespace,
     );
     const certificate = issueCertificate(
@@ -158,7 +162,7 @@ export class Verifier extends pulumi.ComponentResource {
           replicas: 1,
           selector: { matchLabels: selectorLabels(NAME) },
           template: {
-            metadata: { labels, annotations: configHash(settings, args.registryLogin.password) },
+            metadata: { labels, annotations: configHash(settings, pulumi.output(args.registryLogin).password) },
             spec: {
               serviceAccountName: account.metadata.name,
               automountServiceAccountToken: false,

@@ -229,6 +229,7 @@ const volume = struct({
       optional: whenSet(boolean),
     }),
   ),
+  csi: whenSet(struct({ driver: always(text), readOnly: whenSet(boolean) })),
 });
 
 const taskSpec = struct({

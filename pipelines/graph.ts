@@ -1,4 +1,5 @@
 import { FactoryError, type Problem } from "../components/lib/errors";
+import { workloadApiVolume } from "../components/lib/workload-api";
 import { isCanonicalQuantity } from "./canonical";
 import { credentialProblems } from "./lint";
 import {
@@ -23,7 +24,7 @@ const namePattern = /^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$/;
 const resultNamePattern = /^[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)*$/;
 const imagePattern = /^[a-z0-9][A-Za-z0-9./:_-]*@sha256:[0-9a-f]{64}$/;
 const variablePattern = /^[A-Z][A-Z0-9_]*$/;
-const reservedVariable = /^(?:HOME|TMPDIR|PATH|PARAM_.*|RESULT_.*|WORKSPACE_.*|TEKTON_.*)$/;
+const reservedVariable = /^(?:HOME|TMPDIR|PATH|SPIFFE_ENDPOINT_SOCKET|PARAM_.*|RESULT_.*|WORKSPACE_.*|TEKTON_.*)$/;
 /** Kubernetes allows 63 characters; the pipeline's name, a hyphen and Tekton's suffixes need their share. */
 const longestName = 30;
 
@@ -98,6 +99,17 @@ const checkJail = (report: Report, stage: Stage): void => {
   });
 };
 
+const checkIdentity = (report: Report, stage: Stage): void => {
+  if (stage.identity !== true || stage.network !== "none") return;
+  report({
+    code: "SSF-PIPELINE-018",
+    path: `stages.${stage.name}.identity`,
+    given: "true",
+    rule: "A jailed stage has no identity: there is nobody whom it could show one.",
+    fix: "Leave it out, and move what needs an identity into the stage that publishes.",
+  });
+};
+
 const checkScript = (report: Report, stage: Stage): void => {
   const forbidden = /\$\((?:params|results|workspaces|context|tasks|steps|step|credentials)[.[]/.exec(stage.script);
   if (forbidden) {
@@ -148,6 +160,7 @@ const checkStage = (report: Report, stage: Stage): void => {
   const path = `stages.${stage.name}`;
   checkName(report, path, stage.name);
   checkJail(report, stage);
+  checkIdentity(report, stage);
   checkImage(report, stage);
   checkScript(report, stage);
   checkEnvironment(report, stage);
@@ -168,7 +181,11 @@ const checkStage = (report: Report, stage: Stage): void => {
     "result's variable",
     results.map((name) => variableName("RESULT", name)),
   );
-  checkUnique(report, `${path}.mounts`, "mount", ["scratch", ...stage.mounts.map((mount) => mount.name)]);
+  checkUnique(report, `${path}.mounts`, "mount", [
+    "scratch",
+    workloadApiVolume.name,
+    ...stage.mounts.map((mount) => mount.name),
+  ]);
   for (const [name, value] of Object.entries(stage.resources))
     checkQuantity(report, `${path}.resources.${name}`, value as string);
 };

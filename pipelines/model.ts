@@ -49,13 +49,11 @@ export interface Workspace {
   storage: string;
 }
 
-/** Files of a Secret or ConfigMap of the team's namespace that a stage sees. */
+/** Files of a ConfigMap of the team's namespace that a stage sees; it sees no Secret. */
 export interface Mount {
   /** Name within the stage: lower-case words joined by `-`. */
   name: string;
-  /** Kind of the object that holds the files. */
-  kind: "secret" | "configMap";
-  /** Name of that object. */
+  /** Name of the ConfigMap. */
   source: string;
   /** File name for each key that the stage needs; it sees no other key. */
   files: Readonly<Record<string, string>>;
@@ -101,8 +99,10 @@ export interface Stage {
   network: Network;
   /** Fixed environment of the script. */
   env: Readonly<Record<string, string>>;
-  /** Files of Secrets and ConfigMaps that it sees. */
+  /** Files of ConfigMaps that it sees. */
   mounts: readonly Mount[];
+  /** Whether it gets an identity from SPIRE; only a stage with a network does. @default false */
+  identity?: boolean;
   /** What it may use of its node. */
   resources: StageResources;
 }

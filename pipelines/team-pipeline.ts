@@ -37,8 +37,6 @@ export interface TeamPipelineArgs extends Pick<ScanArgs, "deniedPackages" | "den
     repository: string;
     /** ConfigMap of the namespace whose key `ca.crt` holds the registry's authority. @default the image's own */
     caConfigMap?: string;
-    /** Secret of the namespace, type `kubernetes.io/dockerconfigjson`, with the right to push there. */
-    credentialsSecret: string;
   };
   /** ConfigMap of the namespace whose key `ca.crt` holds the authorities that both ingest stages trust. @default the image's own */
   caBundleConfigMap?: string;
@@ -195,7 +193,6 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
         image: images["stage-publish"] ?? "",
         repository: registry.repository,
         ...(registry.caConfigMap === undefined ? {} : { caConfigMap: registry.caConfigMap }),
-        credentialsSecret: registry.credentialsSecret,
         entrypoint: language.entrypoint,
         outputStage: language.outputStage,
         ...(artefact === undefined ? {} : { artefact }),
@@ -225,7 +222,7 @@ export const defaultPipeline = (language: Language): PipelineModel =>
     namespace: "team",
     images: {},
     language,
-    registry: { repository: "registry.example.com/team", credentialsSecret: "publisher" },
+    registry: { repository: "registry.example.com/team" },
     runtimeClasses: null,
   });
 
@@ -268,7 +265,7 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
  * @example
  * const { tasks, pipeline, verificationPolicy, runTemplate } = teamPipeline({
  *   team: "team-a", namespace: "team-a", images, language: go(), runtimeClasses: null,
- *   registry: { repository: "registry.example/team-a", credentialsSecret: "publisher" },
+ *   registry: { repository: "registry.example/team-a" },
  *   signer: definitionSigner(privateKeyPem),
  * });
  */

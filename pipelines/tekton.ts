@@ -1,5 +1,6 @@
 import { FactoryError } from "../components/lib/errors";
 import { standardLabels, TEAM_LABEL } from "../components/lib/labels";
+import { workloadApiMount, workloadApiVariable, workloadApiVolume } from "../components/lib/workload-api";
 import type { TektonObject } from "./canonical";
 import {
   digestParamName,
@@ -37,8 +38,8 @@ export interface TektonParamSpec {
 export interface TektonVolume {
   name: string;
   emptyDir?: { sizeLimit: string };
-  secret?: { secretName: string; items: { key: string; path: string }[]; defaultMode: number };
   configMap?: { name: string; items: { key: string; path: string }[]; defaultMode: number };
+  csi?: { driver: string; readOnly: true };
 }
 
 /** The only step of a Task. */
@@ -190,12 +191,16 @@ const labels = ({ team }: Placement, more: Record<string, string> = {}): Record<
 /** Name of the Task of a stage. */
 export const taskName = (model: PipelineModel, stage: Stage): string => `${model.name}-${stage.name}`;
 
-const volumeOf = (mount: Mount): TektonVolume => {
-  const items = Object.entries(mount.files).map(([key, path]) => ({ key, path }));
-  return mount.kind === "secret"
-    ? { name: mount.name, secret: { secretName: mount.source, items, defaultMode: filesReadableByGroup } }
-    : { name: mount.name, configMap: { name: mount.source, items, defaultMode: filesReadableByGroup } };
-};
+const volumeOf = ({ name, source, files }: Mount): TektonVolume => ({
+  name,
+  configMap: {
+    name: source,
+    items: Object.entries(files).map(([key, path]) => ({ key, path })),
+    defaultMode: filesReadableByGroup,
+  },
+});
+
+const whereIdentified = <T>({ identity = false }: Stage, part: T): T[] => (identity ? [part] : []);
 
 const workspacePath = (name: string): string => `/workspace/${name}`;
 
@@ -210,6 +215,7 @@ const environment = (stage: Stage): TektonStep["env"] => {
       name: variableName("RESULT", name),
       value: `$(results.${name}.path)`,
     })),
+    ...whereIdentified(stage, workloadApiVariable),
     ...Object.entries(stage.env)
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, value]) => ({ name, value })),
@@ -272,6 +278,7 @@ export const stageTask = (model: PipelineModel, stage: Stage, placement: Placeme
         volumeMounts: [
           { name: "scratch", mountPath: scratchPath },
           ...stage.mounts.map((mount) => ({ name: mount.name, mountPath: mount.path, readOnly: true as const })),
+          ...whereIdentified(stage, workloadApiMount),
         ],
         securityContext: {
           capabilities: { drop: ["ALL"] },
@@ -285,7 +292,11 @@ export const stageTask = (model: PipelineModel, stage: Stage, placement: Placeme
         script: stageScript(stage),
       },
     ],
-    volumes: [{ name: "scratch", emptyDir: { sizeLimit: stage.resources.scratch } }, ...stage.mounts.map(volumeOf)],
+    volumes: [
+      { name: "scratch", emptyDir: { sizeLimit: stage.resources.scratch } },
+      ...stage.mounts.map(volumeOf),
+      ...whereIdentified(stage, workloadApiVolume),
+    ],
   },
 });
 

@@ -9,23 +9,17 @@ import { Forge } from "../components/forge";
 import { Gate } from "../components/gate";
 import { Gatekeeper, GATEKEEPER_CLIENT, gatekeeperPeer } from "../components/gatekeeper";
 import { Fulcio, FULCIO_URL, fulcioPeer } from "../components/fulcio";
+import { READER, readerLogin } from "../components/lib/registry-config";
 import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { NodeTrust } from "../components/node-trust";
-import { Registry, REGISTRY_HOST, REGISTRY_PORT, registryPeer } from "../components/registry";
+import { Registry, REGISTRY_HOST, REGISTRY_PORT, REGISTRY_WORKLOAD, registryPeer } from "../components/registry";
 import { Rekor, REKOR_HOST, REKOR_URL, rekorPeer } from "../components/rekor";
 import { SigningHealer, signingHealerPeer } from "../components/signing-healer";
-import {
-  Spire,
-  SPIRE_ISSUER,
-  SPIRE_ISSUER_PORT,
-  spireServerPeer,
-  spiffeId,
-  WORKLOAD_API_DRIVER,
-  WORKLOAD_API_SOCKET,
-} from "../components/spire";
+import { Spire, SPIRE_ISSUER, SPIRE_ISSUER_PORT, spireServerPeer, spiffeId } from "../components/spire";
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
+import { PUBLISHER } from "../components/lib/workload-api";
 import { TUF_PORT, tufPeer, TufRepository } from "../components/tuf-repository";
 import { Verifier, verifierPeer } from "../components/verifier";
 import { readRepository, stateRepository } from "../trust";
@@ -36,7 +30,7 @@ import { clusterProvider } from "./provider";
 import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
 
 /** Stages whose pods need a network, each with an egress rule of its own; their accounts have the same names. */
-const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", "publish"];
+const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", PUBLISHER];
 
 /** The shared services of one cluster. */
 export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {
@@ -67,16 +61,38 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     opts,
   );
   const served = { ...opts, dependsOn: [storage, authority] };
+  const spire = new Spire(
+    "spire",
+    {
+      source: source(toolchain, "spire-controller-manager"),
+      images: {
+        server: image(toolchain, "spire-server"),
+        agent: image(toolchain, "spire-agent"),
+        oidcDiscoveryProvider: image(toolchain, "spire-oidc-discovery-provider"),
+        controllerManager: image(toolchain, "spire-controller-manager"),
+        workloadApiDriver: image(toolchain, "workload-api-driver"),
+      },
+      trustDomain: config.trustDomain,
+      clusterName: "factory",
+      issuer: authority.issuer,
+      workloads: [CHAINS_WORKLOAD, REGISTRY_WORKLOAD],
+      verifiers: [fulcioPeer],
+      storageClass: storage.storageClass,
+    },
+    served,
+  );
+  const signer = { identity: spiffeId(config.trustDomain, CHAINS_WORKLOAD), issuer: spire.tokenIssuer };
   const registry = new Registry(
     "registry",
     {
-      image: image(toolchain, "registry"),
+      images: { registry: image(toolchain, "registry"), guard: image(toolchain, "registry-guard") },
       clusterIp: config.registryClusterIp,
       issuer: authority.issuer,
+      attestor: signer.identity,
       storageClass: storage.storageClass,
       networkPolicies: cluster.networkPolicies,
     },
-    served,
+    { ...opts, dependsOn: [spire] },
   );
   const nodeTrust = new NodeTrust(
     "node-trust",
@@ -136,26 +152,6 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     served,
   );
-  const spire = new Spire(
-    "spire",
-    {
-      source: source(toolchain, "spire-controller-manager"),
-      images: {
-        server: image(toolchain, "spire-server"),
-        agent: image(toolchain, "spire-agent"),
-        oidcDiscoveryProvider: image(toolchain, "spire-oidc-discovery-provider"),
-        controllerManager: image(toolchain, "spire-controller-manager"),
-        workloadApiDriver: image(toolchain, "workload-api-driver"),
-      },
-      trustDomain: config.trustDomain,
-      clusterName: "factory",
-      issuer: authority.issuer,
-      workloads: [CHAINS_WORKLOAD],
-      verifiers: [fulcioPeer],
-      storageClass: storage.storageClass,
-    },
-    served,
-  );
   const fulcio = new Fulcio(
     "fulcio",
     {
@@ -180,17 +176,11 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       version: version(toolchain, "chains-controller"),
       builderId: config.builderId,
       signer: {
-        workloadApi: { driver: WORKLOAD_API_DRIVER, socket: WORKLOAD_API_SOCKET },
         fulcioUrl: FULCIO_URL,
         rekorUrl: REKOR_URL,
         rekorPublicKeyPem: rekor.publicKeyPem,
       },
-      registry: {
-        host: REGISTRY_HOST,
-        username: "chains",
-        password: registry.chainsPassword,
-        caPem: authority.caPem,
-      },
+      registry: { host: REGISTRY_HOST, caPem: authority.caPem },
     },
     { ...opts, dependsOn: [tekton, registry, spire, fulcio, rekor] },
   );
@@ -231,7 +221,6 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       ? []
       : [new Falco("falco", { image: config.falcoImage, networkedStages: UNJAILED_STAGES }, opts)];
 
-  const signer = { identity: spiffeId(config.trustDomain, CHAINS_WORKLOAD), issuer: spire.tokenIssuer };
   const verifier = new Verifier(
     "verifier",
     {
@@ -244,7 +233,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         builderId: chains.builderId,
         callers: { name: GATEKEEPER_CLIENT, caPem: authority.caPem },
       }),
-      registryLogin: { username: "reader", password: registry.readerPassword },
+      registryLogin: registry.readersKey.apply((key) => readerLogin(key, READER)),
       sources: [
         { peer: registryPeer, port: REGISTRY_PORT },
         { peer: rekorPeer, port: TLS_PROXY_PORT },
@@ -284,11 +273,8 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       service: registry.service,
       caPem: authority.caPem,
     },
-    registryCredentials: pulumi.secret({
-      publisher: { username: "publisher", password: registry.publisherPassword },
-      reader: { username: "reader", password: registry.readerPassword },
-      chains: { username: "chains", password: registry.chainsPassword },
-    }),
+    registryReadersKey: pulumi.secret(registry.readersKey),
+    trustDomain: config.trustDomain,
     provenance: {
       builderId: chains.builderId,
       signer,

@@ -36,7 +36,7 @@ const samplePipeline = () => {
     namespace: "team-example",
     images: Object.fromEntries(["git", "go", "scan", "publish"].map((stage) => [`stage-${stage}`, image])),
     language: go(),
-    registry: { repository: "registry.example/team-example", credentialsSecret: "publisher" },
+    registry: { repository: "registry.example/team-example" },
     runtimeClasses: { jailed: "jailed", networked: "networked" },
   });
 };

@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
+import { readerLogin } from "../components/lib/registry-config";
 import { RecordedTeam } from "../components/recorded-team";
 import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
 import { go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
@@ -32,7 +33,6 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     registry: {
       repository: `${factory.registry.host}/${namespace}`,
       caConfigMap: TEAM_OBJECTS.authority,
-      credentialsSecret: TEAM_OBJECTS.publisher,
     },
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
     forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
@@ -47,10 +47,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
   );
 
   const opts = { providers: [clusterProvider(factory)] };
-  const login = ({ username, password }: { username: string; password: string }) => ({
-    username,
-    password: pulumi.secret(password),
-  });
+  const reader = readerLogin(factory.registryReadersKey, namespace);
   const team = new Team(
     "team",
     {
@@ -62,8 +59,8 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
       ],
       pipelines,
       registryHost: factory.registry.host,
-      publisher: login(factory.registryCredentials.publisher),
-      reader: login(factory.registryCredentials.reader),
+      reader: { ...reader, password: pulumi.secret(reader.password) },
+      trustDomain: factory.trustDomain,
       caPem: factory.registry.caPem,
       caBundlePem,
       networkPolicies: factory.networkPolicies,
@@ -119,7 +116,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     provenance: factory.provenance,
     definitionsPublicKeyPem: factory.definitions.publicKeyPem,
     registry: factory.registry,
-    registryCredentials: pulumi.secret({ reader: factory.registryCredentials.reader }),
+    registryCredentials: pulumi.secret({ reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },
     trigger,
   };

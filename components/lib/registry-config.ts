@@ -1,15 +1,25 @@
+import { createHmac } from "node:crypto";
+
 /** One user of the registry. */
 export interface Credentials {
   username: string;
   password: string;
 }
 
-/** A Docker client configuration that knows one registry. */
+/** User who reads every repository; the namespace of a team is the user who reads that team's. */
+export const READER = "reader";
+
+/** The login of a user who reads; the registry's guard makes the same of the same key. */
+export const readerLogin = (key: string, username: string): Credentials => ({
+  username,
+  password: createHmac("sha256", key).update(username).digest("base64url"),
+});
+
+/** A Docker client configuration that knows one registry, and the user that reads it. */
 export const dockerConfig = (host: string, { username, password }: Credentials): string =>
   JSON.stringify({
     auths: { [host]: { username, password, auth: Buffer.from(`${username}:${password}`).toString("base64") } },
   });
 
-/** The lines of a htpasswd file. */
-export const htpasswd = (users: readonly { username: string; hash: string }[]): string =>
-  users.map(({ username, hash }) => `${username}:${hash}\n`).join("");
+/** A Docker client configuration that logs in to one registry with the identity of whoever reads it. */
+export const identityConfig = (host: string): string => JSON.stringify({ credHelpers: { [host]: "spiffe" } });

@@ -10,6 +10,16 @@ import { restrictedContainer, restrictedPod } from "./pods";
 import { tlsService } from "./services";
 import { timeouts } from "./timeouts";
 import { claimVolume, type VolumeRequest } from "./volumes";
+import { workloadApiMount, workloadApiVariable, workloadApiVolume } from "./workload-api";
+
+type VolumeMount = k8s.types.input.core.v1.VolumeMount;
+
+/** A program of a server's pod. */
+type ServerContainer = Pick<k8s.types.input.core.v1.Container, "args" | "command"> & {
+  image: string;
+  env?: k8s.types.input.core.v1.EnvVar[];
+  resources: k8s.types.input.core.v1.ResourceRequirements;
+};
 
 /** Arguments of {@link makeServer}. */
 export interface ServerArgs {
@@ -31,20 +41,23 @@ export interface ServerArgs {
   /** Files that it serves as they are, and their directory; world-readable. @default none */
   content?: { files: Record<string, string>; path: string };
   /**
-   * Its users: their file with the bcrypt hashes of their passwords, as `htpasswd` writes it, that file's directory, and
-   * further values of the Secret with it, which the container takes by their names. @default none: everyone is served
+   * What it knows its users by: secret files, by name, and their directory. `values` are in the same Secret, and containers
+   * take them by their names. @default none: everyone is served
    */
-  users?: { htpasswd: pulumi.Input<string>; path: string; secrets?: Record<string, pulumi.Input<string>> };
+  users?: { files: Record<string, pulumi.Input<string>>; path: string; values?: Record<string, pulumi.Input<string>> };
+  /** Whether it gets an identity from SPIRE, as the service account of its name. @default false */
+  identity?: boolean;
+  /**
+   * A server behind it, which alone holds settings and volume, and listens on the pod's loopback address; it starts first
+   * and ends last. @default none
+   */
+  behind?: ServerContainer & { name: string };
   /** Its volume, and where it is mounted. @default none: it keeps nothing */
   volume?: VolumeRequest & { path: string };
   /** Directories of its settings and its certificate. */
   paths: Record<"settings" | "tls", string>;
   /** What starts in its pod, and how its health is asked for. */
-  container: Pick<k8s.types.input.core.v1.Container, "args" | "command" | "env"> & {
-    image: string;
-    probe: k8s.types.input.core.v1.Probe;
-    resources: k8s.types.input.core.v1.ResourceRequirements;
-  };
+  container: ServerContainer & { probe: k8s.types.input.core.v1.Probe };
   /** What must be there before its pod starts. */
   dependsOn?: pulumi.Resource[];
 }
@@ -60,16 +73,23 @@ export const makeServer = (
   args: ServerArgs,
   { namespace, inNamespace }: Pick<ReturnType<typeof openNamespace>, "namespace" | "inNamespace">,
 ): k8s.core.v1.Service => {
-  const { name, port, labels, paths, container, users, volume, content } = args;
+  const { name, port, labels, paths, container, users, identity = false, behind, volume, content } = args;
   const metadata = (part: string) => ({ name: dnsLabel([name, part]), namespace: args.namespace, labels });
 
   const secret =
     users &&
     new k8s.core.v1.Secret(
       `${resource}-users`,
-      { metadata: metadata("users"), stringData: { htpasswd: users.htpasswd, ...users.secrets } },
+      { metadata: metadata("users"), stringData: { ...users.files, ...users.values } },
       inNamespace,
     );
+  const account = !identity
+    ? undefined
+    : new k8s.core.v1.ServiceAccount(
+        `${resource}-account`,
+        { metadata: { name, namespace: args.namespace, labels }, automountServiceAccountToken: false },
+        inNamespace,
+      );
   const config = new k8s.core.v1.ConfigMap(
     `${resource}-config`,
     { metadata: metadata("config"), data: args.settings },
@@ -106,6 +126,20 @@ export const makeServer = (
     },
     inNamespace,
   );
+  const part = ({ command, env, image, resources, ...rest }: ServerContainer, mounts: VolumeMount[]) => ({
+    image,
+    command,
+    args: rest.args,
+    env,
+    securityContext: restrictedContainer,
+    resources,
+    volumeMounts: [...mounts, { name: "tmp", mountPath: "/tmp" }],
+  });
+  const kept = [
+    { name: "settings", mountPath: paths.settings, readOnly: true },
+    ...(content ? [{ name: "content", mountPath: content.path, readOnly: true }] : []),
+    ...(volume ? [{ name: "data", mountPath: volume.path }] : []),
+  ];
   const deployment = new k8s.apps.v1.Deployment(
     `${resource}-deployment`,
     {
@@ -120,46 +154,46 @@ export const makeServer = (
             annotations: configHash(
               ...Object.values(args.settings),
               ...(content ? [JSON.stringify(content.files)] : []),
-              ...(users ? [users.htpasswd, ...Object.values(users.secrets ?? {})] : []),
+              ...(users ? Object.values({ ...users.files, ...users.values }) : []),
             ),
           },
           spec: {
+            ...(account ? { serviceAccountName: account.metadata.name } : {}),
             automountServiceAccountToken: false,
             enableServiceLinks: false,
             securityContext: restrictedPod,
+            ...(behind
+              ? { initContainers: [{ name: behind.name, restartPolicy: "Always", ...part(behind, kept) }] }
+              : {}),
             containers: [
               {
                 name,
-                image: container.image,
-                command: container.command,
-                args: container.args,
-                env: container.env,
                 ports: [{ name: "https", containerPort: port }],
                 readinessProbe: { ...container.probe, periodSeconds: 2 },
                 livenessProbe: { ...container.probe, initialDelaySeconds: 10, periodSeconds: 20 },
-                securityContext: restrictedContainer,
-                resources: container.resources,
-                volumeMounts: [
-                  { name: "settings", mountPath: paths.settings, readOnly: true },
-                  ...(content ? [{ name: "content", mountPath: content.path, readOnly: true }] : []),
+                ...part({ ...container, env: [...(container.env ?? []), ...(identity ? [workloadApiVariable] : [])] }, [
+                  ...(behind ? [] : kept),
                   ...(users ? [{ name: "users", mountPath: users.path, readOnly: true }] : []),
+                  ...(identity ? [workloadApiMount] : []),
                   { name: "tls", mountPath: paths.tls, readOnly: true },
-                  ...(volume ? [{ name: "data", mountPath: volume.path }] : []),
-                  { name: "tmp", mountPath: "/tmp" },
-                ],
+                ]),
               },
             ],
             volumes: [
               { name: "settings", configMap: { name: config.metadata.name } },
               ...(served ? [{ name: "content", configMap: { name: served.metadata.name } }] : []),
-              ...(secret
+              ...(secret && users
                 ? [
                     {
                       name: "users",
-                      secret: { secretName: secret.metadata.name, items: [{ key: "htpasswd", path: "htpasswd" }] },
+                      secret: {
+                        secretName: secret.metadata.name,
+                        items: Object.keys(users.files).map((file) => ({ key: file, path: file })),
+                      },
                     },
                   ]
                 : []),
+              ...(identity ? [workloadApiVolume] : []),
               { name: "tls", secret: { secretName: metadata("tls").name } },
               ...(claim ? [{ name: "data", persistentVolumeClaim: { claimName: claim.metadata.name } }] : []),
               { name: "tmp", emptyDir: { sizeLimit: "1Gi" } },

@@ -12,7 +12,6 @@ export interface Authorities {
 
 const authority = (name: string, configMap: string): Mount => ({
   name,
-  kind: "configMap",
   source: configMap,
   files: { "ca.crt": "ca.crt" },
   path: `/etc/ssf/${name}`,

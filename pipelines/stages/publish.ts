@@ -1,3 +1,4 @@
+import { PUBLISHER } from "../../components/lib/workload-api";
 import { digestPattern, type RunResult, type Stage } from "../model";
 import { patterns } from "../patterns";
 import { authorities } from "./certificates";
@@ -15,14 +16,12 @@ const filesArtefactType = "application/vnd.secure-software-factory.files.v1";
 
 /** What {@link publish} needs. */
 export interface PublishArgs {
-  /** Image with crane and jq. */
+  /** Image with crane, jq and the credential helper `spiffe`. */
   image: string;
   /** Where the team's images go: `<host>[:<port>]/<path>`. */
   repository: string;
   /** ConfigMap whose key `ca.crt` holds the registry's certificate authority. @default the image's own */
   caConfigMap?: string;
-  /** Secret of type `kubernetes.io/dockerconfigjson` with the right to push. */
-  credentialsSecret: string;
   /** What the image runs: absolute paths within the output. */
   entrypoint: readonly string[];
   /** Stage that fills workspace `output` and has a result `platform`. */
@@ -33,8 +32,13 @@ export interface PublishArgs {
   reproduceStage?: string;
 }
 
-/** Where the stage finds the login of the registry. */
-export const credentialsDirectory = "/etc/ssf/credentials";
+/** The stage logs in with its identity: crane asks the helper for a token each time, and nothing is stored. */
+const logIn = `
+DOCKER_CONFIG="$TMPDIR/docker"
+export DOCKER_CONFIG
+mkdir "$DOCKER_CONFIG"
+jq -cn --arg host "\${IMAGE_REPOSITORY%%/*}" '{ credHelpers: { ($host): "spiffe" } }' >"$DOCKER_CONFIG/config.json"
+`;
 
 const sameBytes = `
 [ "$PARAM_REPRODUCED_DIGEST" = "$PARAM_OUTPUT_DIGEST" ] ||
@@ -191,6 +195,7 @@ printf '%s' "sha256:$stored" >"$RESULT_SBOM_IMAGE_DIGEST"
 const scriptFor = ({ artefact = "image", reproduceStage }: PublishArgs): string =>
   [
     ...(reproduceStage === undefined ? [] : [sameBytes]),
+    logIn,
     archiveOutput,
     artefact === "image" ? imageManifest : filesManifest,
     pushArtefact,
@@ -207,7 +212,7 @@ const scriptFor = ({ artefact = "image", reproduceStage }: PublishArgs): string 
 export const publish = (args: PublishArgs): Stage => {
   const trusted = authorities(args.caConfigMap);
   return {
-    name: "publish",
+    name: PUBLISHER,
     description: "Makes an artefact of the output and pushes it by digest, with its bill of materials.",
     image: args.image,
     script: scriptFor(args),
@@ -242,21 +247,12 @@ export const publish = (args: PublishArgs): Stage => {
     reads: ["output", sbomWorkspace.name],
     network: "registry",
     env: {
-      DOCKER_CONFIG: credentialsDirectory,
       ...(args.artefact === "file" ? {} : { ENTRYPOINT: JSON.stringify(args.entrypoint) }),
       IMAGE_REPOSITORY: args.repository,
       SSL_CERT_FILE: trusted.files.join(),
     },
-    mounts: [
-      {
-        name: "credentials",
-        kind: "secret",
-        source: args.credentialsSecret,
-        files: { ".dockerconfigjson": "config.json" },
-        path: credentialsDirectory,
-      },
-      ...trusted.mounts,
-    ],
+    mounts: trusted.mounts,
+    identity: true,
     resources: { cpu: "1", memory: "512Mi", scratch: "4Gi" },
   };
 };

@@ -1,3 +1,4 @@
+import { PUBLISHER, WORKLOAD_API } from "../../components/lib/workload-api";
 import type { RuntimeClasses } from "../../pipelines/tekton";
 import { isUser, userName, users } from "./identities";
 import { text, texts, type AdmissionRule, type Validation } from "./rule";
@@ -102,9 +103,9 @@ export const podForm = (settings: PodSettings): AdmissionRule => ({
     {
       code: "SSF-ADMISSION-009",
       path: "spec.volumes[]",
-      admits: `variables.volumes.all(v, ${["emptyDir", "configMap", "secret", "downwardAPI", "persistentVolumeClaim"].map((kind) => `has(v.${kind})`).join(" || ")} || (has(v.projected) && v.projected.?sources.orValue([]).all(s, has(s.configMap) || has(s.secret) || has(s.downwardAPI))))`,
+      admits: `variables.volumes.all(v, ${["emptyDir", "configMap", "secret", "downwardAPI", "persistentVolumeClaim"].map((kind) => `has(v.${kind})`).join(" || ")} || (has(v.csi) && v.csi.driver == ${text(WORKLOAD_API.driver)} && v.csi.?readOnly.orValue(false) && variables.account == ${text(PUBLISHER)}) || (has(v.projected) && v.projected.?sources.orValue([]).all(s, has(s.configMap) || has(s.secret) || has(s.downwardAPI))))`,
       given: `variables.volumes.map(v, v.name).join(", ")`,
-      rule: "A volume is an emptyDir, a claim, or files of ConfigMaps, Secrets and the pod itself, without tokens and certificates.",
+      rule: "A volume is an emptyDir, a claim, files of ConfigMaps, Secrets and the pod itself, without tokens and certificates, or the Workload API of a stage that has an identity.",
       fix: "Use one of these kinds.",
     },
     {

@@ -1,5 +1,4 @@
 import { STAGE_LABEL } from "../../components/lib/labels";
-import { credentialsDirectory } from "../../pipelines/stages/publish";
 import { podLabel, type FalcoList, type FalcoMacro, type RuntimePolicy, type RuntimeRule } from "./rule";
 
 /** What the rules depend on. */
@@ -116,16 +115,15 @@ const writeOutside: RuntimeRule = {
 const sensitiveFile: RuntimeRule = {
   name: "Sensitive file opened",
   why: "Credentials, other processes' memory and the kernel's are nothing that a stage needs.",
-  detects: "A process of a stage opens one of them, or anything but crane opens the password of the registry.",
+  detects: "A process of a stage opens one of them.",
   misses: [
     "A path through a symbolic link counts as it was written.",
-    "Crane itself, made to read or send the password by its arguments.",
+    "The identity of the stage that publishes: it is asked for at a socket, and no file.",
     "A process's own environment, which it has in memory.",
   ],
   condition: [
     "in_team and opened_file and (fd.name pmatch (sensitive_files)",
-    "fd.name glob /proc/*/environ or fd.name glob /proc/*/mem or fd.name glob /proc/*/root/*",
-    `(fd.name pmatch (${credentialsDirectory}) and not basename(proc.exepath) = crane)) and not container_setup`,
+    "fd.name glob /proc/*/environ or fd.name glob /proc/*/mem or fd.name glob /proc/*/root/*) and not container_setup",
   ].join(" or "),
   fields: ["fd.name", "evt.res"],
   priority: "CRITICAL",

@@ -48,7 +48,8 @@ const podsOf = async (session: Session, namespace: string, run: string): Promise
   return (pods as { items: unknown[] }).items;
 };
 
-const runs = async (session: Session, run: ClusterObject): Promise<Answer> => {
+/** Whether a TaskRun gets as far as a pod. */
+export const runs = async (session: Session, run: ClusterObject): Promise<Answer> => {
   await session.create(run);
   const { name, namespace = "" } = run.metadata;
   const { conditions } = await runEnd(session, run);
@@ -68,7 +69,7 @@ export const definitionsEdited: FactoryAttack = {
   control: "The definition as it was signed runs.",
   prepare: async (session) => {
     const namespace = await session.workbench();
-    await session.create(definitionPolicy(session, namespace));
+    await session.create(definitionPolicy(session.team, namespace));
     const tries = (name: string, task: Task): Attempt => ({
       name,
       run: async () => {
@@ -103,9 +104,10 @@ export const definitionsEdited: FactoryAttack = {
   },
 };
 
-/** The policy of a team, for the namespace of the attack. */
-const definitionPolicy = (session: Session, namespace: string): ClusterObject => ({
-  ...verificationPolicyOf({ team: session.team.team, namespace }, [
-    { name: "current", publicKeyPem: session.team.definitionsPublicKeyPem },
-  ]),
+/** The policy of a team, for the namespace of an attack. */
+export const definitionPolicy = (
+  { team, definitionsPublicKeyPem }: Session["team"],
+  namespace: string,
+): ClusterObject => ({
+  ...verificationPolicyOf({ team, namespace }, [{ name: "current", publicKeyPem: definitionsPublicKeyPem }]),
 });

@@ -1,13 +1,12 @@
 import type { Attempt } from "../../tools/cli/attacks";
 import type { Attestation } from "../../tools/cli/registry";
-import { withValue } from "../../tools/cli/attack-session";
 import { makeAuthority } from "../cli/support/authority";
 import { TestLog } from "../cli/support/log";
 import { attestation, intotoBody, signEnvelope } from "../cli/support/provenance";
 import { aboutImage, openForger } from "./forgery";
 import { mintLeaf, openLog } from "./services";
 import { anyBuilt, type FactoryAttack } from "./support";
-import { IMAGE_OF_WORKLOAD, workload } from "./unproven-images";
+import { workload } from "./unproven-images";
 
 const refusedFor = (fault: RegExp) => ({ by: ["admission policy" as const], message: fault });
 
@@ -93,13 +92,21 @@ export const forgedProvenance: FactoryAttack = {
           },
         ),
         {
-          name: "a copy under a tag that named the good image a moment ago",
+          name: "a copy under a tag that names the good image",
           expected: refusedFor(/SSF-GATE-002|SSF-GATE-001/),
           run: async () => {
-            const { image, digest } = await forger.copy("tag");
+            const { digest } = await forger.copy("tag");
             await forger.tag(tag, good);
-            await forger.tag(tag, digest);
-            return ask(`${repository}:${tag}@${image.split("@")[1] ?? ""}`);
+            return ask(`${repository}:${tag}@${digest}`);
+          },
+        },
+        {
+          name: "a tag of the good image, moved to a copy",
+          expected: { by: ["registry"], message: /HTTP status 403 .*SSF-REGISTRY-005/ },
+          run: async () => {
+            const { digest } = await forger.copy("moved");
+            await forger.tag(`${tag}-moved`, good);
+            return forger.tag(`${tag}-moved`, digest);
           },
         },
         {
@@ -115,8 +122,11 @@ export const forgedProvenance: FactoryAttack = {
         { name: "the image that was built", run: () => ask(built) },
         {
           name: "the image that was built, under a tag that names another one",
-          run: () =>
-            admin.wouldCreate(withValue(workload(session, built), IMAGE_OF_WORKLOAD, `${repository}:${tag}@${good}`)),
+          run: async () => {
+            const { digest } = await forger.copy("other");
+            await forger.tag(`${tag}-other`, digest);
+            return ask(`${repository}:${tag}-other@${good}`);
+          },
         },
       ],
     };

@@ -9,7 +9,8 @@ import {
   openRegistry,
   parseImage,
 } from "../../tools/cli/registry";
-import { openHttps, type ServiceRequest } from "./services";
+import type { Answer } from "../../tools/cli/attacks";
+import { openHttps, registryAnswer, type ServiceRequest, stolenLogins } from "./services";
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json";
 
@@ -19,7 +20,7 @@ const configSchema = z.looseObject({
   config: z.looseObject({ Labels: z.record(z.string(), z.string()).optional() }).default({}),
 });
 
-/** Puts images into the registry beside one that was built, as a thief of the publisher's password could. */
+/** Puts images into the registry beside one that was built, as a thief of the tokens of those who write could. */
 export interface Forger {
   /** The statement about the image that was built, as it lies in the registry. */
   statement: Attestation;
@@ -27,24 +28,34 @@ export interface Forger {
   copy: (label: string) => Promise<{ image: string; digest: string }>;
   /** Lays a signed statement beside an image. */
   attach: (digest: string, statement: Attestation) => Promise<void>;
-  /** Makes a tag name an image. */
-  tag: (tag: string, digest: string) => Promise<void>;
+  /** The image that was built, byte for byte, in the repository that is written to. */
+  whole: () => Promise<{ image: string; digest: string }>;
+  /** Makes a tag name an image, or tells how the registry refuses that. */
+  tag: (tag: string, digest: string) => Promise<Answer>;
 }
 
-/** Opens the registry to whoever has stolen the publisher's password. */
-export const openForger = async (session: Session, built: string): Promise<Forger> => {
-  const { factory, kubectl, defer } = session;
-  const { registry, registryCredentials } = factory;
-  const { username, password } = registryCredentials.publisher;
+/**
+ * Opens the registry to whoever has stolen those tokens.
+ *
+ * @param path repository that is written to. @default that of the image
+ */
+export const openForger = async (session: Session, built: string, path = parseImage(built).path): Promise<Forger> => {
+  const { factory, team, kubectl, defer } = session;
+  const { registry } = factory;
   const image = parseImage(built);
-  const { host, path } = image;
+  const { host } = image;
   const https = await openHttps(session, host);
-  const send = async (asked: Omit<ServiceRequest, "auth">, expected: number) => {
-    const answer = await https({ ...asked, auth: `${username}:${password}`, accept: MANIFEST_TYPES });
+  const { publisher, attestor } = await stolenLogins(session, path.split("/")[0] ?? "");
+  const { username, password } = team.registryCredentials.reader;
+  const send = async (asked: ServiceRequest, expected: number) => {
+    const answer = await https({ auth: publisher, ...asked, accept: MANIFEST_TYPES });
     if (answer.status === expected) return answer;
     throw new Error(`${asked.method} ${asked.path}: HTTP status ${answer.status} ${answer.body.toString()}`);
   };
-  const get = async (what: string) => (await send({ method: "GET", path: `/v2/${path}/${what}` }, 200)).body;
+  const get = async (what: string, from = image.path) => {
+    const auth = from === image.path ? `${username}:${password}` : publisher;
+    return (await send({ method: "GET", path: `/v2/${from}/${what}`, auth }, 200)).body;
+  };
 
   const pushBlob = async (content: Buffer): Promise<{ digest: string; size: number }> => {
     const digest = `sha256:${sha256(content)}`;
@@ -55,10 +66,15 @@ export const openForger = async (session: Session, built: string): Promise<Forge
     await send({ method: "PUT", path: `${pathname}?${searchParams.toString()}`, content: body }, 201);
     return { digest, size: content.length };
   };
-  const pushManifest = async (manifest: Buffer, reference = `sha256:${sha256(manifest)}`): Promise<string> => {
-    const content = { type: manifestType, body: manifest };
-    await send({ method: "PUT", path: `/v2/${path}/manifests/${reference}`, content }, 201);
-    return `sha256:${sha256(manifest)}`;
+  const manifestRequest = (body: Buffer, reference: string): ServiceRequest => ({
+    method: "PUT",
+    path: `/v2/${path}/manifests/${reference}`,
+    content: { type: manifestType, body },
+  });
+  const pushManifest = async (manifest: Buffer): Promise<{ image: string; digest: string }> => {
+    const digest = `sha256:${sha256(manifest)}`;
+    await send(manifestRequest(manifest, digest), 201);
+    return { image: `${host}/${path}@${digest}`, digest };
   };
 
   const forward = await kubectl.portForward(registry.namespace, registry.service, Number(host.split(":")[1]));
@@ -66,11 +82,13 @@ export const openForger = async (session: Session, built: string): Promise<Forge
     forward.close();
     return Promise.resolve();
   });
-  const reader = openRegistry({ ...registryCredentials.reader, ...registry, localPort: forward.port });
+  const reader = openRegistry({ username, password, ...registry, localPort: forward.port });
   const [statement] = await fetchAttestations(reader, image);
   if (statement === undefined) throw new Error(`no statement lies beside ${built}`);
-  const manifest = manifestSchema.parse(JSON.parse((await get(`manifests/${image.digest}`)).toString()));
-  const config = configSchema.parse(JSON.parse((await get(`blobs/${manifest.config.digest}`)).toString()));
+  const original = await get(`manifests/${image.digest}`);
+  const manifest = manifestSchema.parse(JSON.parse(original.toString()));
+  const originalConfig = await get(`blobs/${manifest.config.digest}`);
+  const config = configSchema.parse(JSON.parse(originalConfig.toString()));
 
   return {
     statement,
@@ -78,8 +96,12 @@ export const openForger = async (session: Session, built: string): Promise<Forge
       const Labels = { ...config.config.Labels, attack: `${session.id} ${label}` };
       const changed = Buffer.from(JSON.stringify({ ...config, config: { ...config.config, Labels } }));
       const pushed = { ...manifest.config, ...(await pushBlob(changed)) };
-      const digest = await pushManifest(Buffer.from(JSON.stringify({ ...manifest, config: pushed })));
-      return { image: `${host}/${path}@${digest}`, digest };
+      return pushManifest(Buffer.from(JSON.stringify({ ...manifest, config: pushed })));
+    },
+    whole: async () => {
+      for (const { digest } of manifest.layers) await pushBlob(await get(`blobs/${digest}`));
+      await pushBlob(originalConfig);
+      return pushManifest(original);
     },
     attach: async (digest, { content, annotations }) => {
       const empty = await pushBlob(Buffer.from("{}"));
@@ -90,10 +112,13 @@ export const openForger = async (session: Session, built: string): Promise<Forge
         config: { mediaType: "application/vnd.oci.image.config.v1+json", ...empty },
         layers: [layer],
       };
-      await pushManifest(Buffer.from(JSON.stringify(attached)), `${digest.replace(":", "-")}.att`);
+      const laid = manifestRequest(Buffer.from(JSON.stringify(attached)), `${digest.replace(":", "-")}.att`);
+      await send({ ...laid, auth: attestor }, 201);
     },
     tag: async (tag, digest) => {
-      await pushManifest(await get(`manifests/${digest}`), tag);
+      const asked = manifestRequest(await get(`manifests/${digest}`, path), tag);
+      const { status, body } = await https({ ...asked, auth: publisher });
+      return registryAnswer(status, [201], body.toString());
     },
   };
 };

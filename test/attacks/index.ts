@@ -9,6 +9,7 @@ import { gateOutage } from "./gate-outage";
 import { inlineSpecs } from "./inline-specs";
 import { jail } from "./jail";
 import { maliciousBuild } from "./malicious-build";
+import { otherTeam } from "./other-team";
 import { params } from "./params";
 import { podTemplates } from "./pod-templates";
 import { pods } from "./pods";
@@ -40,6 +41,7 @@ export const attacks: readonly FactoryAttack[] = [
   forgedProvenance,
   stolenIdentities,
   registry,
+  otherTeam,
   maliciousBuild,
   cachePoisoning,
   gateOutage,

@@ -7,7 +7,7 @@ const templateFields: readonly (readonly [string, Path, unknown])[] = [
   ["host users", ["hostUsers"], true],
   ["another runtime class", ["runtimeClassName"], "networked"],
   ["hostPath volume", ["volumes"], [{ name: "host", hostPath: { path: "/" } }]],
-  ["Secret as a volume", ["volumes"], [{ name: "secret", secret: { secretName: "registry-publisher" } }]],
+  ["Secret as a volume", ["volumes"], [{ name: "secret", secret: { secretName: "registry-reader" } }]],
   ["another run's claim as a volume", ["volumes"], [{ name: "claim", persistentVolumeClaim: { claimName: "other" } }]],
   [
     "token as a volume",
@@ -31,7 +31,7 @@ const templateFields: readonly (readonly [string, Path, unknown])[] = [
     [{ maxSkew: 1, topologyKey: "kubernetes.io/hostname", whenUnsatisfiable: "DoNotSchedule" }],
   ],
   ["API token", ["automountServiceAccountToken"], true],
-  ["pull secrets", ["imagePullSecrets"], [{ name: "registry-publisher" }]],
+  ["pull secrets", ["imagePullSecrets"], [{ name: "registry-reader" }]],
   ["root", ["securityContext", "runAsUser"], 0],
   ["root allowed", ["securityContext", "runAsNonRoot"], false],
   ["no seccomp", ["securityContext", "seccompProfile"], { type: "Unconfined" }],

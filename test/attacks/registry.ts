@@ -1,68 +1,96 @@
-import type { Answer, Attempt } from "../../tools/cli/attacks";
+import { readerLogin } from "../../components/lib/registry-config";
+import { PUBLISHER } from "../../components/lib/workload-api";
+import { spiffeId } from "../../components/spire";
+import type { Attempt } from "../../tools/cli/attacks";
 import { MANIFEST_TYPES, parseImage } from "../../tools/cli/registry";
-import { openHttps, type ServiceRequest } from "./services";
+import { mintToken, openHttps, registryAnswer, type ServiceRequest, stolenLogins, withClaims } from "./services";
 import { anyBuilt, type FactoryAttack } from "./support";
-
-/** What the registry's status says; `reached` are those of a request that it has carried out. */
-const answerOf = (status: number, reached: readonly number[]): Answer => {
-  if (reached.includes(status)) return { is: "accepted", detail: `HTTP status ${status}` };
-  return status >= 400 && status < 500
-    ? { is: "refused", by: "registry", message: `HTTP status ${status}` }
-    : { is: "unproven", detail: `HTTP status ${status}` };
-};
 
 export const registry: FactoryAttack = {
   name: "registry",
   covers:
-    "Images and attestations in the registry: read or written by nobody in particular, deleted by somebody with a password.",
+    "Images and attestations in the registry: read or written by nobody in particular, written by who only reads, deleted or replaced by anybody.",
   tries:
-    "to read, push and delete in the registry without a user, with a wrong password, and with every user that there is",
-  refusal: { by: ["registry"], message: /HTTP status (401|405)/ },
-  control: "Those who may read the image and its attestation do.",
+    "to read, push, replace and delete in the registry without a login, with bad ones, and with the good ones of somebody else",
+  refusal: { by: ["registry"], message: /HTTP status (401|403|405) .*SSF-REGISTRY-00\d/ },
+  control: "Whoever may read the image and its attestation does, and the publishing stage's identity pushes.",
   prepare: async (session) => {
+    const { team, factory } = session;
     const { path, digest } = parseImage(await anyBuilt(session));
-    const attestation = `${digest.replace(":", "-")}.att`;
-    const { registry: service, registryCredentials } = session.factory;
-    const send = await openHttps(session, service.host);
-    const users = Object.entries(registryCredentials).map(([name, { username, password }]) => ({
-      name,
-      auth: `${username}:${password}`,
-    }));
+    const { host } = factory.registry;
+    const send = await openHttps(session, host);
+    const { publisher, attestor } = await stolenLogins(session, team.namespace);
+    const joined = ({ username, password }: { username: string; password: string }) => `${username}:${password}`;
+    const member = joined(team.registryCredentials.reader);
+    const everyone = { "the team's reader": member, "the publishing stage": publisher, Chains: attestor };
     const base = `/v2/${path}`;
+    const attestation = `${base}/manifests/${digest.replace(":", "-")}.att`;
+    const image = `${base}/manifests/${digest}`;
+
     const attempt = (name: string, asked: ServiceRequest, reached: readonly number[]): Attempt => ({
       name,
-      run: async () => answerOf((await send({ ...asked, accept: MANIFEST_TYPES })).status, reached),
+      run: async () => {
+        const { status, body } = await send({ ...asked, accept: MANIFEST_TYPES });
+        return registryAnswer(status, reached, body.toString());
+      },
     });
-    const strangers = [
-      { name: "nobody", auth: undefined },
-      { name: "a user with a wrong password", auth: `${registryCredentials.publisher.username}:wrong` },
-      { name: "an unknown user", auth: "admin:admin" },
+    const reads = (name: string, auth: string | undefined, what = image) =>
+      attempt(
+        `${name} reads ${what === image ? "the image" : "the attestation"}`,
+        { method: "GET", path: what, auth },
+        [200],
+      );
+    const pushes = (name: string, auth: string | undefined, where = base) =>
+      attempt(`${name} pushes`, { method: "POST", path: `${where}/blobs/uploads/`, auth }, [202]);
+    const writes = (name: string, auth: string, what: string) => {
+      const type = "application/vnd.oci.image.manifest.v1+json";
+      const content = { type, body: JSON.stringify({ schemaVersion: 2, mediaType: type, layers: [] }) };
+      return attempt(name, { method: "PUT", path: what, auth, content }, [201]);
+    };
+    const deletes = (name: string, auth: string, what: string) =>
+      attempt(`${name} deletes ${what.slice(base.length + 1)}`, { method: "DELETE", path: what, auth }, [202]);
+
+    const identity = spiffeId(factory.trustDomain, { namespace: team.namespace, serviceAccount: PUBLISHER });
+    const jailed = spiffeId(factory.trustDomain, { namespace: team.namespace, serviceAccount: "build" });
+    const elsewhere = `spiffe:${await mintToken(session, { identity, audience: "elsewhere" })}`;
+    const asBuild = `spiffe:${await mintToken(session, { identity: jailed, audience: host })}`;
+    const changed = `spiffe:${withClaims(await mintToken(session, { audience: host }), { sub: identity })}`;
+    const strangers: [string, string | undefined][] = [
+      ["nobody", undefined],
+      ["a user with a wrong password", `${team.namespace}:wrong`],
+      ["an unknown user", "admin:admin"],
+      ["the team's name with another user's password", joined({ ...readerLogin("key", team.namespace) })],
+      ["the publishing stage's token for another service", elsewhere],
+      ["a jailed stage's identity", asBuild],
+      ["a token that was changed to name the publishing stage", changed],
     ];
     return {
       attempts: [
-        ...strangers.flatMap(({ name, auth }) => [
+        ...strangers.flatMap(([name, auth]) => [
           attempt(`${name} lists repositories`, { method: "GET", path: "/v2/_catalog", auth }, [200]),
-          attempt(`${name} reads an image`, { method: "GET", path: `${base}/manifests/${digest}`, auth }, [200]),
-          attempt(`${name} pushes`, { method: "POST", path: `${base}/blobs/uploads/`, auth }, [202]),
+          reads(name, auth),
+          pushes(name, auth),
         ]),
-        ...users.flatMap(({ name, auth }) => [
-          attempt(`${name} deletes the image`, { method: "DELETE", path: `${base}/manifests/${digest}`, auth }, [202]),
-          attempt(
-            `${name} deletes the attestation`,
-            { method: "DELETE", path: `${base}/manifests/${attestation}`, auth },
-            [202],
-          ),
-          attempt(`${name} deletes a blob`, { method: "DELETE", path: `${base}/blobs/${digest}`, auth }, [202]),
+        pushes("the team's reader", member),
+        writes("the team's reader replaces the attestation", member, attestation),
+        writes("the publishing stage replaces the attestation", publisher, attestation),
+        writes("Chains replaces the attestation", attestor, attestation),
+        writes("Chains pushes an image", attestor, `${base}/manifests/attack-${session.id}`),
+        writes(
+          "the publishing stage replaces the list of what refers to the image",
+          publisher,
+          attestation.slice(0, -4),
+        ),
+        ...Object.entries(everyone).flatMap(([name, auth]) => [
+          attempt(`${name} lists repositories`, { method: "GET", path: "/v2/_catalog", auth }, [200]),
+          ...[image, attestation, `${base}/blobs/${digest}`].map((what) => deletes(name, auth, what)),
         ]),
       ],
-      controls: users.flatMap(({ name, auth }) => [
-        attempt(`${name} reads the image`, { method: "GET", path: `${base}/manifests/${digest}`, auth }, [200]),
-        attempt(
-          `${name} reads the attestation`,
-          { method: "GET", path: `${base}/manifests/${attestation}`, auth },
-          [200],
-        ),
-      ]),
+      controls: [
+        ...Object.entries(everyone).flatMap(([name, auth]) => [reads(name, auth), reads(name, auth, attestation)]),
+        pushes("the publishing stage", publisher),
+        pushes("Chains", attestor),
+      ],
     };
   },
 };

@@ -34,7 +34,7 @@ export const rights: FactoryAttack = {
         token("tekton-chains", "tekton-chains-controller"),
         token("tekton-pipelines", "tekton-pipelines-controller"),
         asks("list Secrets", ["get", "secrets", inTeam]),
-        asks("read the publisher's login", ["get", "secret", "registry-publisher", inTeam]),
+        asks("read the team's login", ["get", "secret", "registry-reader", inTeam]),
         asks("read the key of Chains", ["get", "secret", "signing-secrets", "--namespace=tekton-chains"]),
         {
           name: "pod with account publish",

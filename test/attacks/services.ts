@@ -1,7 +1,10 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { Agent, request } from "node:https";
 import { z } from "zod";
+import { PUBLISHER } from "../../components/lib/workload-api";
+import { spiffeId } from "../../components/spire";
 import type { Session } from "../../tools/cli/attack-session";
+import type { Answer } from "../../tools/cli/attacks";
 import type { Attestation } from "../../tools/cli/registry";
 import type { Leaf } from "../cli/support/authority";
 import { attestation, signEnvelope } from "../cli/support/provenance";
@@ -55,6 +58,14 @@ export const openHttps = async ({ kubectl, factory, defer }: Session, host: stri
       outgoing.on("error", reject);
       outgoing.end(content?.body);
     });
+};
+
+/** What the registry's status says; `reached` are those of a request that it has carried out. */
+export const registryAnswer = (status: number, reached: readonly number[], body = ""): Answer => {
+  if (reached.includes(status)) return { is: "accepted", detail: `HTTP status ${status}` };
+  return status >= 400 && status < 500
+    ? { is: "refused", by: "registry", message: `HTTP status ${status} ${body}`.trim() }
+    : { is: "unproven", detail: `HTTP status ${status}` };
 };
 
 const json = (value: unknown) => ({ type: "application/json", body: JSON.stringify(value) });
@@ -146,16 +157,39 @@ export const openFulcio = async (session: Session): Promise<(question: FulcioQue
   };
 };
 
-/** A token of SPIRE for an identity below `attack/`, which no workload has; only who may command SPIRE's server gets one. */
+/** What a token of SPIRE says. */
+interface TokenClaims {
+  /** SPIFFE ID. @default one below `attack/`, which no workload has */
+  identity?: string;
+  /** Whom it is for. @default sigstore */
+  audience?: string;
+  /** How long it lives. @default 300 */
+  seconds?: number;
+}
+
+/** A token of SPIRE; only who may command SPIRE's server gets one. */
 export const mintToken = async (
-  { kubectl, factory, id }: Session,
-  { audience = "sigstore", seconds = 300 }: { audience?: string; seconds?: number } = {},
+  { kubectl, factory, id }: Pick<Session, "kubectl" | "factory" | "id">,
+  { identity = `spiffe://${factory.trustDomain}/attack/${id}`, audience = "sigstore", seconds = 300 }: TokenClaims = {},
 ): Promise<string> => {
-  const { host } = new URL(factory.trust.signer.identity);
   const mint = ["/usr/bin/spire-server", "jwt", "mint", "-socketPath=/run/spire/server/api.sock"];
-  const about = [`-spiffeID=spiffe://${host}/attack/${id}`, `-audience=${audience}`, `-ttl=${seconds}s`];
+  const about = [`-spiffeID=${identity}`, `-audience=${audience}`, `-ttl=${seconds}s`];
   const server = ["exec", "--namespace=ssf-spire", "deployment/spire-server", "--container=spire-server", "--"];
   return (await kubectl.text([...server, ...mint, ...about])).trim();
+};
+
+/** Logins of those who write to the registry, each as user and password joined by a colon: as if their tokens were stolen. */
+export const stolenLogins = async (
+  session: Pick<Session, "kubectl" | "factory" | "id">,
+  namespace: string,
+): Promise<Record<"publisher" | "attestor", string>> => {
+  const { registry, trust, trustDomain } = session.factory;
+  const login = async (identity: string) =>
+    `spiffe:${await mintToken(session, { identity, audience: registry.host, seconds: 3600 })}`;
+  return {
+    publisher: await login(spiffeId(trustDomain, { namespace, serviceAccount: PUBLISHER })),
+    attestor: await login(trust.signer.identity),
+  };
 };
 
 /** A certificate of Fulcio for an identity that no workload has. */

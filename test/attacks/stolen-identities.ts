@@ -1,6 +1,6 @@
 import { CHAINS_WORKLOAD } from "../../components/chains";
 import { restrictedContainer, restrictedPod } from "../../components/lib/pods";
-import { WORKLOAD_API_DRIVER } from "../../components/spire";
+import { WORKLOAD_API } from "../../components/lib/workload-api";
 import type { ClusterObject, Session } from "../../tools/cli/attack-session";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
 import { type FulcioQuestion, mintToken, openFulcio, withClaims } from "./services";
@@ -25,7 +25,7 @@ const impostor = (session: Session): ClusterObject => {
           volumeMounts: [{ name: "workload-api", mountPath: "/workload-api", readOnly: true }],
         },
       ],
-      volumes: [{ name: "workload-api", csi: { driver: WORKLOAD_API_DRIVER, readOnly: true } }],
+      volumes: [{ name: "workload-api", csi: { driver: WORKLOAD_API.driver, readOnly: true } }],
     },
   };
 };

@@ -81,7 +81,7 @@ export const workspaces: FactoryAttack = {
       ["claim of another run", noTemplate, [[...first, "persistentVolumeClaim"], { claimName: "other" }]],
       ["directory above", [[...first, "subPath"], "../.."]],
       ["directory below", [[...first, "subPath"], "a"]],
-      ["Secret", noTemplate, [[...first, "secret"], { secretName: "registry-publisher" }]],
+      ["Secret", noTemplate, [[...first, "secret"], { secretName: "registry-reader" }]],
       ["ConfigMap", noTemplate, [[...first, "configMap"], { name: "factory-ca" }]],
       ["memory", noTemplate, [[...first, "emptyDir"], {}]],
       ["token", noTemplate, [[...first, "projected"], { sources: [{ serviceAccountToken: { path: "token" } }] }]],

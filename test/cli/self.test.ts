@@ -82,6 +82,20 @@ const identity = (change: object = {}) => ({
     ...change,
   },
 });
+const registration = (changes: object = {}) => ({
+  metadata: { name: "team-a-publish" },
+  spec: {
+    spiffeID: "spiffe://factory.test/ns/team-a/sa/publish",
+    selectors: ["k8s:ns:team-a", "k8s:sa:publish"],
+    x509SVIDTTL: "1h0m0s",
+    jwtSVIDTTL: "5m0s",
+    ...changes,
+  },
+});
+const nodes = {
+  ...registration({ spiffeID: "spiffe://factory.test/nodes", selectors: ["k8s_psat:cluster:factory"] }),
+  metadata: { name: "nodes" },
+};
 const certificate = (status: string, renewalTime: string) => ({
   metadata: { namespace: "ssf-rekor", name: "tls" },
   status: { conditions: [{ type: "Ready", status }], renewalTime, notAfter: "2031-01-01T00:00:00Z" },
@@ -99,6 +113,7 @@ const good = {
   constraint: [gateRule()] as object[],
   "endpointslices.discovery.k8s.io": [endpoints(true)] as object[],
   "clusterspiffeids.spire.spiffe.io": [identity()] as object[],
+  "clusterstaticentries.spire.spiffe.io": [registration(), nodes] as object[],
   "certificates.cert-manager.io": [certificate("True", "2030-01-01T00:00:00Z")] as object[],
 };
 const webhooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
@@ -211,6 +226,25 @@ const bad: [string, Partial<typeof good>, string][] = [
     "tokens of the default length",
     { "clusterspiffeids.spire.spiffe.io": [identity({ jwtTtl: "" })] },
     "010 ssf-rekor-rekor: jwtTtl ",
+  ],
+  [
+    "a long identity of a stage",
+    { "clusterstaticentries.spire.spiffe.io": [registration({ x509SVIDTTL: "24h0m0s" })] },
+    "010 team-a-publish: ttl 24h0m0s",
+  ],
+  [
+    "an identity of a stage for every account of its namespace",
+    { "clusterstaticentries.spire.spiffe.io": [registration({ selectors: ["k8s:ns:team-a"] })] },
+    "011 team-a-publish gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-a",
+  ],
+  [
+    "an identity of a stage for pods with a label",
+    {
+      "clusterstaticentries.spire.spiffe.io": [
+        registration({ selectors: ["k8s:ns:team-b", "k8s:sa:publish", "k8s:pod-label:app:x"] }),
+      ],
+    },
+    "011 team-a-publish gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-b, k8s:sa:publish, k8s:pod-label:app:x",
   ],
   [
     "an identity for another account",

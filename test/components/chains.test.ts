@@ -1,5 +1,3 @@
-import * as pulumi from "@pulumi/pulumi";
-
 import { Chains, type ChainsArgs, chainsObjects } from "../../components/chains";
 import { readToolchain, source } from "../../stacks/toolchain";
 import { inputAt, render, type Rendering, testImage } from "../support/render";
@@ -10,12 +8,11 @@ const args: ChainsArgs = {
   version: "v0.28.1",
   builderId: "https://factory.example/builder/v1",
   signer: {
-    workloadApi: { driver: "csi.example", socket: "agent.sock" },
     fulcioUrl: "https://fulcio.example",
     rekorUrl: "https://rekor.example",
     rekorPublicKeyPem: "KEY",
   },
-  registry: { host: "registry.example:5000", username: "chains", password: pulumi.secret("swordfish"), caPem: "CA" },
+  registry: { host: "registry.example:5000", caPem: "CA" },
 };
 
 describe("Chains", () => {
@@ -35,8 +32,8 @@ describe("Chains", () => {
       "core/v1:ConfigMap chains-config-map-config-logging",
       "core/v1:ConfigMap chains-config-map-tekton-chains-config-leader-election",
       "core/v1:ConfigMap chains-config-map-tekton-chains-config-observability",
+      "core/v1:ConfigMap chains-registry-login",
       "core/v1:Namespace chains-namespace-tekton-chains",
-      "core/v1:Secret chains-registry-credentials",
       "core/v1:Service chains-service-tekton-chains-metrics",
       "core/v1:ServiceAccount chains-service-account-tekton-chains-controller",
       "rbac.authorization.k8s.io/v1:ClusterRole chains-cluster-role-tekton-chains-controller-cluster-access",
@@ -66,33 +63,28 @@ describe("Chains", () => {
     });
   });
 
-  test("has an identity in place of a key", () => {
-    expect(rendering.childrenOf("chains").filter((child) => child.startsWith("core/v1:Secret"))).toEqual([
-      "core/v1:Secret chains-registry-credentials",
-    ]);
+  test("has an identity in place of keys and passwords", () => {
+    expect(rendering.childrenOf("chains").filter((child) => child.startsWith("core/v1:Secret"))).toEqual([]);
     const pod = rendering.get("chains-deployment-tekton-chains-controller");
     expect(inputAt(pod, "spec.template.spec.volumes")).toContainEqual({
       name: "workload-api",
-      csi: { driver: "csi.example", readOnly: true },
+      csi: { driver: "csi.spiffe.io", readOnly: true },
     });
     expect(inputAt(pod, "spec.template.spec.containers.0")).toMatchObject({
       volumeMounts: expect.arrayContaining([
         { name: "workload-api", mountPath: "/spiffe-workload-api", readOnly: true },
       ]) as unknown,
       env: expect.arrayContaining([
-        { name: "SPIFFE_ENDPOINT_SOCKET", value: "/spiffe-workload-api/agent.sock" },
+        { name: "SPIFFE_ENDPOINT_SOCKET", value: "/spiffe-workload-api/api.sock" },
         { name: "SIGSTORE_REKOR_PUBLIC_KEY", value: "/etc/factory-ca/rekor.pub" },
       ]) as unknown,
     });
   });
 
-  test("its login is secret", () => {
-    const login = rendering.get("chains-registry-credentials");
-    expect(login.secrets).toEqual(["stringData"]);
-    expect(JSON.parse((inputAt(login, "stringData") as Record<string, string>)["config.json"] ?? "")).toEqual({
-      auths: {
-        "registry.example:5000": { username: "chains", password: "swordfish", auth: "Y2hhaW5zOnN3b3JkZmlzaA==" },
-      },
+  test("logs in to the registry with its identity", () => {
+    const login = rendering.get("chains-registry-login");
+    expect(JSON.parse((inputAt(login, "data") as Record<string, string>)["config.json"] ?? "")).toEqual({
+      credHelpers: { "registry.example:5000": "spiffe" },
     });
   });
 
@@ -117,7 +109,8 @@ describe("Chains", () => {
       image: testImage("chains-controller"),
       securityContext: { capabilities: { drop: ["ALL"] }, runAsNonRoot: true, readOnlyRootFilesystem: true },
       env: expect.arrayContaining([
-        { name: "DOCKER_CONFIG", value: "/etc/registry-credentials" },
+        { name: "DOCKER_CONFIG", value: "/etc/registry-login" },
+        { name: "PATH", value: "/usr/bin" },
         { name: "SSL_CERT_FILE", value: "/etc/factory-ca/ca.crt" },
       ]) as unknown,
     });

@@ -25,7 +25,7 @@ describe("Verifier", () => {
         image: testImage("verifier"),
         issuer: "ssf-ca",
         settings,
-        registryLogin: { username: "reader", password: pulumi.secret("secret-of-reader") },
+        registryLogin: pulumi.secret({ username: "reader", password: "secret-of-reader" }),
         sources: [{ peer, port: 5000 }],
         client: gatekeeperPeer,
         networkPolicies,

@@ -203,6 +203,7 @@ describe("Spire", () => {
         "rbac.authorization.k8s.io/v1:Role spire-bundle-role",
         "rbac.authorization.k8s.io/v1:RoleBinding spire-bundle-role-binding",
         "spire.spiffe.io/v1alpha1:ClusterSPIFFEID spire-identity-signing-signer",
+        "spire.spiffe.io/v1alpha1:ClusterStaticEntry spire-nodes",
         "storage.k8s.io/v1:CSIDriver spire-workload-api",
         "admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration spire-webhook",
       ].toSorted(),
@@ -244,12 +245,21 @@ describe("Spire", () => {
     expect(JSON.stringify(agent)).not.toContain("skip_kubelet_verification");
   });
 
+  test("what a team registers may run on every node of the cluster", () => {
+    expect(rendering.get("spire-nodes").inputs.spec).toMatchObject({
+      spiffeID: "spiffe://factory.example/nodes",
+      parentID: "spiffe://factory.example/spire/server",
+      selectors: ["k8s_psat:cluster:factory"],
+    });
+  });
+
   test("the Workload API reaches the named workloads only", () => {
     const driver = inputAt(rendering.get("spire-agent-daemon-set"), "spec.template.spec.containers.1") as {
       args: string[];
     };
     expect(driver.args.filter((argument) => argument.startsWith("--service-account="))).toEqual([
       "--service-account=signing/signer",
+      "--service-account=team-*/publish",
     ]);
     expect(rendering.get("spire-workload-api").inputs.spec).toMatchObject({
       podInfoOnMount: true,

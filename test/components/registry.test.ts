@@ -3,13 +3,20 @@ import { hostsToml } from "../../components/node-trust";
 import { Registry, registryClients, registrySettings } from "../../components/registry";
 import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
 
+const args = {
+  images: { registry: testImage("registry"), guard: testImage("registry-guard") },
+  clusterIp: "10.96.0.50",
+  issuer: "ssf-ca",
+  attestor: "spiffe://factory.test/ns/signing/sa/signer",
+};
+
 describe("Registry", () => {
   let rendering: Rendering;
   let registry: Registry;
 
   beforeAll(async () => {
     rendering = await render(() => {
-      registry = new Registry("registry", { image: testImage("registry"), clusterIp: "10.96.0.50", issuer: "ssf-ca" });
+      registry = new Registry("registry", args);
     });
   });
 
@@ -22,11 +29,10 @@ describe("Registry", () => {
       "core/v1:PersistentVolumeClaim registry-volume",
       "core/v1:Secret registry-users",
       "core/v1:Service registry-service",
+      "core/v1:ServiceAccount registry-account",
       "networking.k8s.io/v1:NetworkPolicy registry-policy",
       "random:index/randomPassword:RandomPassword registry-http-secret",
-      "random:index/randomPassword:RandomPassword registry-password-chains",
-      "random:index/randomPassword:RandomPassword registry-password-publisher",
-      "random:index/randomPassword:RandomPassword registry-password-reader",
+      "random:index/randomPassword:RandomPassword registry-readers-key",
     ]);
   });
 
@@ -42,31 +48,47 @@ describe("Registry", () => {
     });
   });
 
-  test("lets nobody in without a password, and keeps what was pushed", () => {
+  test("lets nobody past its guard, and keeps what was pushed", () => {
     expect(registrySettings()).toMatchObject({
       storage: { delete: { enabled: false } },
-      auth: { htpasswd: { path: "/etc/registry-users/htpasswd" } },
-      http: { tls: { minimumtls: "tls1.2" } },
+      http: { addr: "127.0.0.1:5001", relativeurls: true },
     });
-    expect(rendering.get("registry-users").secrets).toEqual(["stringData"]);
-    expect(inputAt(rendering.get("registry-users"), "stringData.htpasswd")).toBe(
-      "publisher:$2a$10$hash-of-registry-password-publisher\n" +
-        "reader:$2a$10$hash-of-registry-password-reader\n" +
-        "chains:$2a$10$hash-of-registry-password-chains\n",
+    const { args: flags } = inputAt(rendering.get("registry-deployment"), "spec.template.spec.containers.0") as {
+      args: string[];
+    };
+    expect(flags).toEqual(
+      expect.arrayContaining([
+        "--registry=http://127.0.0.1:5001",
+        "--audience=registry.ssf-registry.svc.cluster.local:5000",
+        "--publisher=publish",
+        "--attestor=spiffe://factory.test/ns/signing/sa/signer",
+      ]),
     );
+  });
+
+  test("distribution has the volume and no certificate, its guard the key of readers and no volume", () => {
+    expect(rendering.get("registry-users").secrets).toEqual(["stringData"]);
+    const mounts = (path: string) =>
+      (
+        inputAt(rendering.get("registry-deployment"), `spec.template.spec.${path}.volumeMounts`) as { name: string }[]
+      ).map(({ name }) => name);
+    expect(mounts("containers.0")).toEqual(["users", "workload-api", "tls", "tmp"]);
+    expect(mounts("initContainers.0")).toEqual(["settings", "data", "tmp"]);
+    expect(inputAt(rendering.get("registry-deployment"), "spec.template.spec.volumes")).toContainEqual({
+      name: "users",
+      secret: expect.objectContaining({ items: [{ key: "password-key", path: "password-key" }] }) as unknown,
+    });
   });
 
   test("runs restricted, without a token, and restarts when its configuration changes", () => {
     const deployment = rendering.get("registry-deployment");
+    const restricted = { securityContext: { readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } } };
     expect(inputAt(deployment, "spec.template.spec")).toMatchObject({
       automountServiceAccountToken: false,
       securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
-      containers: [
-        {
-          image: testImage("registry"),
-          securityContext: { readOnlyRootFilesystem: true, capabilities: { drop: ["ALL"] } },
-        },
-      ],
+      serviceAccountName: "registry",
+      initContainers: [{ image: testImage("registry"), restartPolicy: "Always", ...restricted }],
+      containers: [{ image: testImage("registry-guard"), ...restricted }],
     });
     expect(inputAt(deployment, "spec.template.metadata.annotations")).toEqual({
       "secure-software-factory.dev/config-hash": expect.stringMatching(/^[0-9a-f]{64}$/) as string,
@@ -82,15 +104,7 @@ describe("Registry", () => {
   });
 
   test("takes connections from every node where Cilium tells nodes from pods", async () => {
-    const cilium = await render(
-      () =>
-        new Registry("registry", {
-          image: testImage("registry"),
-          clusterIp: "10.96.0.50",
-          issuer: "ssf-ca",
-          networkPolicies: NetworkPolicies.Cilium,
-        }),
-    );
+    const cilium = await render(() => new Registry("registry", { ...args, networkPolicies: NetworkPolicies.Cilium }));
     expect(cilium.get("registry-nodes").inputs).toMatchObject({
       apiVersion: "cilium.io/v2",
       kind: "CiliumNetworkPolicy",
@@ -103,8 +117,8 @@ describe("Registry", () => {
     expect(rendering.childrenOf("registry").filter((child) => child.startsWith("cilium.io"))).toEqual([]);
   });
 
-  test("gives the passwords as outputs", async () => {
-    await expect(valueOf(registry.chainsPassword)).resolves.toBe("password-of-registry-password-chains");
+  test("gives address and key as outputs", async () => {
+    await expect(valueOf(registry.readersKey)).resolves.toBe("password-of-registry-readers-key");
     await expect(valueOf(registry.host)).resolves.toBe("registry.ssf-registry.svc.cluster.local:5000");
     await expect(valueOf(registry.url)).resolves.toBe("https://10.96.0.50:5000");
   });

@@ -25,8 +25,8 @@ const args: TeamArgs = {
   ],
   pipelines: [unsignedTeamPipeline(teamArgs({ namespace: "team-payments" }))],
   registryHost: "registry.example:5000",
-  publisher: { username: "publisher", password: pulumi.secret("swordfish") },
-  reader: { username: "reader", password: pulumi.secret("herring") },
+  reader: { username: "team-payments", password: pulumi.secret("herring") },
+  trustDomain: "factory.test",
   caPem: "CA",
   caBundlePem: "COMPANY",
   quota: { cpu: "8", memory: "16Gi", storage: "20Gi", pods: 30 },
@@ -49,7 +49,6 @@ describe("Team", () => {
       "core/v1:LimitRange team-limits",
       "core/v1:Namespace team-ns",
       "core/v1:ResourceQuota team-quota",
-      "core/v1:Secret team-publisher",
       "core/v1:Secret team-reader",
       "core/v1:ServiceAccount team-account-build",
       "core/v1:ServiceAccount team-account-ingest-dependencies",
@@ -62,6 +61,7 @@ describe("Team", () => {
       "networking.k8s.io/v1:NetworkPolicy team-egress-publish",
       "rbac.authorization.k8s.io/v1:Role team-member",
       "rbac.authorization.k8s.io/v1:RoleBinding team-members",
+      "spire.spiffe.io/v1alpha1:ClusterStaticEntry team-identity-publish",
       "tekton.dev/v1:Task team-task-go-build",
     ]);
   });
@@ -112,13 +112,25 @@ describe("Team", () => {
     expect(rules.flatMap(({ resources }) => resources)).not.toContain("secrets");
   });
 
-  test("logins are secret", () => {
-    for (const name of ["team-publisher", "team-reader"]) {
-      expect(rendering.get(name)).toMatchObject({
-        secrets: ["stringData"],
-        inputs: { type: "kubernetes.io/dockerconfigjson" },
-      });
-    }
+  test("its login is secret", () => {
+    expect(rendering.get("team-reader")).toMatchObject({
+      secrets: ["stringData"],
+      inputs: { type: "kubernetes.io/dockerconfigjson" },
+    });
+  });
+
+  test("registers the stage that publishes, and no other, before any definition exists", () => {
+    expect(rendering.get("team-identity-publish").inputs).toMatchObject({
+      metadata: { name: "team-payments-publish" },
+      spec: {
+        spiffeID: "spiffe://factory.test/ns/team-payments/sa/publish",
+        parentID: "spiffe://factory.test/nodes",
+        selectors: ["k8s:ns:team-payments", "k8s:sa:publish"],
+        x509SVIDTTL: "1h0m0s",
+        jwtSVIDTTL: "5m0s",
+      },
+    });
+    expect(rendering.get("team-task-go-build").dependsOn).toContain("team-identity-publish");
   });
 
   test("adds nothing to a definition, whose signature would break", () => {

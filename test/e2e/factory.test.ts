@@ -10,6 +10,7 @@ import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
 import { attacks } from "../attacks";
+import { stolenLogins } from "../attacks/services";
 import { expiredCertificate } from "../attacks/expired-certificate";
 import { gateOutage } from "../attacks/gate-outage";
 import { notAsItMust } from "./attack";
@@ -427,24 +428,26 @@ const pod = (name: string, imageReference: string, serviceAccountName: string, s
   },
 });
 
-/** Pushes a changed copy of the image with the good image's attestation beside it, as a thief of the publisher's key could. */
+/** Pushes a changed copy of the image with the good image's attestation beside it, as a thief of those who write could. */
 const tamper = async (good: string): Promise<string> => {
-  const { username, password } = shared.registryCredentials.publisher;
+  const { publisher, attestor } = await stolenLogins({ kubectl, factory: shared, id: "e2e" }, team.namespace);
   const { namespace, service, host } = shared.registry;
   const [, path = ""] = /^[^/]+\/([^@]+)@/.exec(good) ?? [];
   const forward = await kubectl.portForward(namespace, service, Number(host.split(":")[1]));
   const login = mkdtempSync(join(tmpdir(), "ssf-e2e-login-"));
   try {
     const local = `127.0.0.1:${forward.port}`;
-    const auth = Buffer.from(`${username}:${password}`).toString("base64");
-    writeFileSync(join(login, "config.json"), JSON.stringify({ auths: { [local]: { auth } } }), { mode: 0o600 });
-    const crane = (...args: string[]) =>
-      execFileSync(join(readToolchain().bin, "crane"), ["--insecure", ...args], {
+    const crane = (user: string, ...args: string[]) => {
+      const auth = Buffer.from(user).toString("base64");
+      writeFileSync(join(login, "config.json"), JSON.stringify({ auths: { [local]: { auth } } }), { mode: 0o600 });
+      return execFileSync(join(readToolchain().bin, "crane"), ["--insecure", ...args], {
         env: { ...process.env, DOCKER_CONFIG: login },
         encoding: "utf8",
       }).trim();
+    };
     const repository = `${local}/${path}`;
     crane(
+      publisher,
       "mutate",
       `${repository}@${good.split("@")[1] ?? ""}`,
       "--label",
@@ -452,8 +455,8 @@ const tamper = async (good: string): Promise<string> => {
       "--tag",
       `${repository}:changed`,
     );
-    const digest = crane("digest", `${repository}:changed`);
-    crane("copy", `${repository}:${attestationTag(good)}`, `${repository}:${digest.replace(":", "-")}.att`);
+    const digest = crane(publisher, "digest", `${repository}:changed`);
+    crane(attestor, "copy", `${repository}:${attestationTag(good)}`, `${repository}:${digest.replace(":", "-")}.att`);
     return `${host}/${path}@${digest}`;
   } finally {
     rmSync(login, { recursive: true });

@@ -44,6 +44,7 @@ export const canonicalCases: { name: string; definition: TektonObject; bytes: st
           { secret: { optional: false, defaultMode: 0, items: [{ path: "p", key: "k" }], secretName: "s" }, name: "v" },
           { name: "e", emptyDir: {} },
           { name: "c", configMap: { defaultMode: 288, name: "c", items: [] } },
+          { csi: { readOnly: false, driver: "d" }, name: "d" },
         ],
         steps: [
           {
@@ -80,7 +81,8 @@ export const canonicalCases: { name: string; definition: TektonObject; bytes: st
       '"securityContext":{"capabilities":{"drop":["ALL"]},"privileged":false,"runAsUser":0,' +
       '"allowPrivilegeEscalation":false,"seccompProfile":{"type":"RuntimeDefault"}},"script":"true"}],' +
       '"volumes":[{"name":"v","secret":{"secretName":"s","items":[{"key":"k","path":"p"}],"defaultMode":0,"optional":false}},' +
-      '{"name":"e","emptyDir":{}},{"name":"c","configMap":{"name":"c","defaultMode":288}}],' +
+      '{"name":"e","emptyDir":{}},{"name":"c","configMap":{"name":"c","defaultMode":288}},' +
+      '{"name":"d","csi":{"driver":"d","readOnly":false}}],' +
       '"workspaces":[{"name":"w","mountPath":"/w","optional":true}],' +
       '"results":[{"name":"one","type":"string","description":"r"},{"name":"two","type":"string"}]}}',
   },

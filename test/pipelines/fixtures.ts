@@ -29,7 +29,7 @@ export const teamArgs = (changes: Partial<TeamPipelineArgs> = {}): TeamPipelineA
     "stage-scan": `images.test/stage-scan@${someDigest}`,
   },
   language: go({ goProxy: "https://modules.test", goSumDb: "sums.test", goNoSumDb: "example.com/*" }),
-  registry: { repository: "images.test:5000/team-a", caConfigMap: "registry-ca", credentialsSecret: "publisher" },
+  registry: { repository: "images.test:5000/team-a", caConfigMap: "registry-ca" },
   caBundleConfigMap: "certificates",
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   ...changes,

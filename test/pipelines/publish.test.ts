@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { dirname, join } from "node:path";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { publish, type PublishArgs } from "../../pipelines/stages/publish";
 import { describeWith, programPath } from "../support/programs";
 import { LocalRegistry } from "../support/registry";
@@ -32,13 +32,23 @@ describeWith("registry", "crane")("publish", () => {
   afterAll(() => registry.stop());
   beforeEach(() => {
     machine = new Machine();
+    writeHelper();
   });
   afterEach(() => machine.remove());
 
   const written = (workspace: string, script: string): string =>
     machine.run(stage("write", { writes: workspace, script }), {}).results["digest"] ?? "";
 
-  const path = () => ({ PATH: `${dirname(programPath("crane") ?? "")}:${process.env["PATH"] ?? ""}` });
+  const path = () => ({
+    PATH: [join(machine.root, "bin"), dirname(programPath("crane") ?? ""), process.env["PATH"] ?? ""].join(":"),
+  });
+
+  /** A credential helper that notes for whom it was asked. */
+  const writeHelper = (): void => {
+    mkdirSync(join(machine.root, "bin"));
+    const helper = `#!/bin/sh\ncat >>${machine.root}/asked\nprintf '{"Username":"spiffe","Secret":"token"}'\n`;
+    writeFileSync(join(machine.root, "bin/docker-credential-spiffe"), helper, { mode: 0o755 });
+  };
 
   const published = (
     name: string,
@@ -54,7 +64,6 @@ describeWith("registry", "crane")("publish", () => {
       publish({
         image: `images.test/publish@${someDigest}`,
         repository: `${registry.host}/team-a`,
-        credentialsSecret: "publisher",
         entrypoint: ["/app"],
         outputStage: "build",
         ...args,
@@ -70,7 +79,6 @@ describeWith("registry", "crane")("publish", () => {
       },
       {
         ...path(),
-        DOCKER_CONFIG: machine.root,
         SSL_CERT_FILE: "/dev/null",
       },
     );
@@ -99,6 +107,7 @@ describeWith("registry", "crane")("publish", () => {
     const { run, output } = published("image");
     expect(run.status).toBe(0);
     expect(run.results["IMAGE_URL"]).toBe(`${registry.host}/team-a/image`);
+    expect(readFileSync(join(machine.root, "asked"), "utf8")).toContain(registry.host);
     const { config, layers } = await manifest("image", run.results["IMAGE_DIGEST"]);
     expect(JSON.parse((await registry.blob("team-a/image", config.digest)).toString())).toEqual({
       architecture: "arm64",

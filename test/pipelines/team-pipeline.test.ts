@@ -158,17 +158,17 @@ describe("the Go pipeline of a team", () => {
     }
   });
 
-  test("shows credentials to publish alone, and certificates to what has a network", () => {
+  test("gives an identity to publish alone, and shows certificates to what has a network", () => {
     const mounts = generated.tasks.map(({ metadata, spec }) => [
       metadata.name,
-      spec.volumes.map((volume) => volume.secret?.secretName ?? volume.configMap?.name ?? volume.name),
+      spec.volumes.map((volume) => volume.configMap?.name ?? volume.csi?.driver ?? volume.name),
     ]);
     expect(mounts).toEqual([
       ["go-ingest-source", ["scratch", "certificates", "registry-ca"]],
       ["go-ingest-dependencies", ["scratch", "certificates"]],
       ["go-build", ["scratch"]],
       ["go-scan", ["scratch"]],
-      ["go-publish", ["scratch", "publisher", "registry-ca"]],
+      ["go-publish", ["scratch", "registry-ca", "csi.spiffe.io"]],
     ]);
   });
 
@@ -185,7 +185,7 @@ describe("the Go pipeline of a team", () => {
       "/etc/ssf/authorities/ca.crt",
     ]);
     const own = "/etc/ssl/certs/ca-certificates.crt";
-    const registry = { repository: "images.test/team-a", credentialsSecret: "publisher" };
+    const registry = { repository: "images.test/team-a" };
     expect(trusted({ caBundleConfigMap: undefined, registry })).toEqual([own, own, own]);
     expect(trusted({ caBundleConfigMap: undefined, registry, forgeCaConfigMap: "forge" })).toEqual([
       `${own} /etc/ssf/forge-authority/ca.crt`,

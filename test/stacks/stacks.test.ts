@@ -38,11 +38,8 @@ const factoryOutputs = {
   runtimeClasses: clusterOutputs.runtimeClasses,
   networkPolicies: NetworkPolicies.Cilium,
   registry: { host: "registry.example:5000", namespace: "ssf-registry", service: "registry", caPem: "CA" },
-  registryCredentials: {
-    publisher: { username: "publisher", password: "p" },
-    reader: { username: "reader", password: "r" },
-    chains: { username: "chains", password: "c" },
-  },
+  registryReadersKey: "k",
+  trustDomain: "factory.example",
   provenance: {
     builderId: "https://b.example",
     signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
@@ -216,7 +213,7 @@ describe("stack of kind factory", () => {
       networkPolicies: "cilium",
     });
     expect(rendering.childrenOf("registry")).toContain("cilium.io/v2:CiliumNetworkPolicy registry-nodes");
-    for (const secret of ["kubeconfig", "registryCredentials"]) {
+    for (const secret of ["kubeconfig", "registryReadersKey"]) {
       await expect(pulumi.isSecret(pulumi.output(outputs[secret]))).resolves.toBe(true);
     }
   });

@@ -10,7 +10,7 @@ import { image, readToolchain } from "../../stacks/toolchain";
 import { type ApiServer, type Impersonation, openApiServer } from "./api-server";
 import type { Answer, Attempt, Defer, Refuser } from "./attacks";
 import { type Kubectl, openKubectl } from "./kubectl";
-import { factoryStack, readOutputs, readTeam } from "./outputs";
+import { factoryStack, readOtherTeam, readOutputs, readTeam } from "./outputs";
 import { repository, type Workspace } from "./workspace";
 
 /** Label of the namespaces that attacks make; its value is the session. */
@@ -43,6 +43,8 @@ export interface Session {
   id: string;
   team: StackOutputs["team"];
   factory: StackOutputs["factory"];
+  /** Another team of the factory, if there is one. */
+  other?: StackOutputs["team"];
   /** The factory's own administrator. */
   admin: Actor;
   /** A member of the team. */
@@ -235,6 +237,7 @@ export const openStand = async (
   signal: AbortSignal,
 ): Promise<Stand> => {
   const team = await readTeam(workspace, teamName);
+  const other = await readOtherTeam(workspace, team);
   const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
   const kubectl = openKubectl(factory.kubeconfig);
   const api = await openApiServer(factory.kubeconfig);
@@ -289,6 +292,7 @@ export const openStand = async (
       id,
       team,
       factory,
+      other,
       kubectl,
       goodRun,
       defer,

@@ -49,3 +49,15 @@ export const readTeam = async (workspace: Workspace, team?: string): Promise<Sta
     fix: `Give one of ${names.join(", ")}.`,
   });
 };
+
+/** The outputs of the first team that is another one; undefined when there is none. */
+export const readOtherTeam = async (
+  workspace: Workspace,
+  { team }: StackOutputs["team"],
+): Promise<StackOutputs["team"] | undefined> => {
+  for (const { name } of workspace.stacks.filter(({ role }) => role === "team")) {
+    const outputs = await readOutputs(workspace, "team", name);
+    if (outputs.team !== team) return outputs;
+  }
+  return undefined;
+};

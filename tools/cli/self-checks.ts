@@ -225,11 +225,25 @@ const isWithin = (duration: string, limit: number): boolean => {
   return length !== undefined && length > 0 && length <= limit;
 };
 
-const checkIdentities = ({ identities, pods, namespaces }: ClusterObjects): Check[] => {
-  const long = identities.flatMap(({ metadata, spec }) => [
-    ...(isWithin(spec.ttl, 3600) ? [] : [`${metadata.name}: ttl ${spec.ttl}`]),
-    ...(isWithin(spec.jwtTtl, 3600) ? [] : [`${metadata.name}: jwtTtl ${spec.jwtTtl}`]),
+/** What names the pods of an entry: all nodes, or namespace and account and nothing that a pod says of itself. */
+const isNamedBy = (spiffeId: string, selectors: readonly string[]): boolean => {
+  const [, namespace, account] = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(spiffeId) ?? [];
+  if (namespace === undefined) return selectors.every((selector) => selector.startsWith("k8s_psat:cluster:"));
+  return [`k8s:ns:${namespace}`, `k8s:sa:${account ?? ""}`].every((selector) => selectors.includes(selector));
+};
+
+const checkIdentities = ({ identities, registrations, pods, namespaces }: ClusterObjects): Check[] => {
+  const lives = [
+    ...identities.map(({ metadata: { name }, spec: { ttl, jwtTtl } }) => ({ name, ttl, jwtTtl })),
+    ...registrations.map(({ metadata: { name }, spec }) => ({ name, ttl: spec.x509SVIDTTL, jwtTtl: spec.jwtSVIDTTL })),
+  ];
+  const long = lives.flatMap(({ name, ttl, jwtTtl }) => [
+    ...(isWithin(ttl, 3600) ? [] : [`${name}: ttl ${ttl}`]),
+    ...(isWithin(jwtTtl, 3600) ? [] : [`${name}: jwtTtl ${jwtTtl}`]),
   ]);
+  const wide = registrations
+    .filter(({ spec }) => !isNamedBy(spec.spiffeID, spec.selectors))
+    .map(({ metadata, spec }) => `${metadata.name} gives ${spec.spiffeID} to ${spec.selectors.join(", ")}`);
   const others = identities.flatMap(({ metadata, spec }) => {
     const within = new Set(
       namespaces.filter((one) => selects(spec.namespaceSelector, one.metadata.labels)).map((one) => one.metadata.name),
@@ -239,12 +253,10 @@ const checkIdentities = ({ identities, pods, namespaces }: ClusterObjects): Chec
       .filter((pod) => `${pod.metadata.namespace}-${pod.spec.serviceAccountName}` !== metadata.name)
       .map((pod) => `${metadata.name} also selects ${place(pod.metadata)} as ${pod.spec.serviceAccountName}`);
   });
-  const found = identities
-    .map(({ metadata, spec }) => `${metadata.name} (${spec.ttl}, tokens ${spec.jwtTtl})`)
-    .join(", ");
+  const found = lives.map(({ name, ttl, jwtTtl }) => `${name} (${ttl}, tokens ${jwtTtl})`).join(", ");
   return [
     selfCheck("lifetimes", identities.length === 0 ? ["no ClusterSPIFFEID"] : long, found),
-    selfCheck("identities", others, identities.map(({ metadata }) => metadata.name).join(", ")),
+    selfCheck("identities", [...others, ...wide], lives.map(({ name }) => name).join(", ")),
   ];
 };
 

@@ -116,6 +116,18 @@ const identities = listOf(
   }),
 );
 
+const registrations = listOf(
+  z.object({
+    metadata,
+    spec: z.object({
+      spiffeID: z.string(),
+      selectors: z.array(z.string()),
+      x509SVIDTTL: z.string().default(""),
+      jwtSVIDTTL: z.string().default(""),
+    }),
+  }),
+);
+
 const certificates = listOf(
   z.object({
     metadata,
@@ -139,6 +151,7 @@ const readings = {
   constraints: ["constraint", constraints],
   endpointSlices: ["endpointslices.discovery.k8s.io", endpointSlices],
   identities: ["clusterspiffeids.spire.spiffe.io", identities],
+  registrations: ["clusterstaticentries.spire.spiffe.io", registrations],
   certificates: ["certificates.cert-manager.io", certificates],
 } as const;
 

@@ -88,6 +88,12 @@ const ownImage = (...image: Parameters<typeof programImage>): ImageSpec => ({
   module: undefined,
 });
 
+/** The same image with the helper by which clients of registries log in with an identity. */
+const withIdentityLogin = (image: ImageSpec): ImageSpec => ({
+  ...image,
+  files: { ...image.files, "/usr/bin/docker-credential-spiffe": "workloads/bin/docker-credential-spiffe" },
+});
+
 /** An image of the control plane, which kubeadm names by version and runs as it decides. */
 const controlPlane = (module: string, program: string): ImageSpec => ({
   ...programImage(module, program, `/usr/local/bin/${program}`, { User: "0:0" }),
@@ -155,7 +161,8 @@ export const images: Record<string, ImageSpec> = {
       programImage("triggers", program, `/ko-app/${program}`),
     ]),
   ),
-  "chains-controller": programImage("chains", "controller", "/ko-app/controller"),
+  "chains-controller": withIdentityLogin(programImage("chains", "controller", "/ko-app/controller")),
+  "registry-guard": ownImage("workloads", "registry-guard", "/usr/bin/registry-guard"),
   "signing-healer": ownImage("workloads", "signing-healer", "/usr/bin/signing-healer"),
   "workload-api-driver": ownImage("workloads", "workload-api-driver", "/usr/bin/workload-api-driver", { User: "0:0" }),
   ...Object.fromEntries(
@@ -208,7 +215,11 @@ export const images: Record<string, ImageSpec> = {
   "stage-node": { rootfs: "node-build", files: {}, config: { User: user } },
   "stage-python": { rootfs: "python-build", files: {}, config: { User: user } },
   "stage-scan": { rootfs: "scan", files: { "/usr/bin/syft": "syft/bin/syft" }, config: { User: user } },
-  "stage-publish": { rootfs: "publish", files: { "/usr/bin/crane": "crane/bin/crane" }, config: { User: user } },
+  "stage-publish": withIdentityLogin({
+    rootfs: "publish",
+    files: { "/usr/bin/crane": "crane/bin/crane" },
+    config: { User: user },
+  }),
   "stage-trigger": {
     rootfs: "git",
     files: { "/usr/bin/team-webhook": "triggers/bin/team-webhook" },

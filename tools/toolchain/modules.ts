@@ -180,12 +180,15 @@ export const modules: Record<string, ModuleSpec> = {
     programs: { controller: "cmd/controller" },
     share: ["config"],
   },
-  // Mains of our own: what gives pods the Workload API, and what heals after Chains.
+  // Mains of our own: what gives pods the Workload API, what heals after Chains, what says who may do what in the registry,
+  // and what logs in to it with an identity.
   workloads: {
     upstream: "k8s.io/client-go",
     programs: {
       "workload-api-driver": "./cmd/workload-api-driver",
       "signing-healer": "./cmd/signing-healer",
+      "registry-guard": "./cmd/registry-guard",
+      "docker-credential-spiffe": "./cmd/docker-credential-spiffe",
     },
   },
   "cert-manager": {

@@ -199,7 +199,7 @@ const refusedRuns: [attempt: string, code: string, run: object][] = [
   [
     "a Secret as workspace",
     "074",
-    withWorkspace({ volumeClaimTemplate: undefined, secret: { secretName: "registry-publisher" } }),
+    withWorkspace({ volumeClaimTemplate: undefined, secret: { secretName: "registry-reader" } }),
   ],
   [
     "a ConfigMap as workspace",

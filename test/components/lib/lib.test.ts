@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import { imageParts } from "../../../components/lib/images";
 import { containerOf, Manifests, overrideData, setData } from "../../../components/lib/manifests";
 import { dnsLabel, isDnsLabel, kebabCase, requireDnsLabel } from "../../../components/lib/names";
-import { dockerConfig, htpasswd } from "../../../components/lib/registry-config";
+import { dockerConfig, readerLogin } from "../../../components/lib/registry-config";
 import { testImage } from "../../support/render";
 
 describe("names", () => {
@@ -67,8 +67,13 @@ describe("registry logins", () => {
     });
   });
 
-  test("a htpasswd file has one line a user", () => {
-    expect(htpasswd([{ username: "a", hash: "$2a$x" }])).toBe("a:$2a$x\n");
+  test("a reader's password is made from key and name, as the guard makes it", () => {
+    // printf team-a | openssl dgst -sha256 -hmac key -binary | basenc --base64url
+    expect(readerLogin("key", "team-a")).toEqual({
+      username: "team-a",
+      password: "RjJiANnbNdLcPvih_GgBNR07NhOGS509Mc_-zLdebXs",
+    });
+    expect(readerLogin("key", "team-b").password).not.toBe(readerLogin("key", "team-a").password);
   });
 });
 

@@ -130,9 +130,6 @@ export const LEGITIMATE: Readonly<Record<string, Event>> = {
   "pip builds a wheel": started("build", "/usr/bin/python3.11", "-m pip wheel --no-index --no-deps ./app", below),
   "pip downloads, where it may": started("ingest-dependencies", "/usr/bin/python3.11", "-m pip download x", below),
   "pip looks whether there is IPv6": inStage("build", { "evt.type": "bind", "fd.typechar": "6" }),
-  "crane reads the login": opened("publish", "/etc/ssf/credentials/config.json", false, {
-    "proc.exepath": "/usr/bin/crane",
-  }),
   "the script writes a result": opened("build", "/tekton/results/digest", true),
   "the script writes its workspace": opened("build", "/workspace/output/tree/app", true),
   "the script writes a temporary file": opened("scan", "/tmp/licences", true),
@@ -194,10 +191,6 @@ export const ATTACKS: Readonly<Record<string, Readonly<Record<string, Event>>>> 
     "another process's environment": opened("publish", "/proc/1/environ", false),
     "another process's memory": opened("build", "/proc/1/mem", true),
     "the file system of another process": opened("build", "/proc/1/root/etc/hostname", false),
-    "the registry's login, by cat": opened("publish", "/etc/ssf/credentials/config.json", false, {
-      "proc.exepath": "/usr/bin/cat",
-    }),
-    "the same by another path": opened("publish", "/etc/ssf/credentials/..data/config.json", false),
   },
   "Program that was not in the image": {
     "a dropped program": started("build", "/tmp/x", "", ["/usr/bin/python3.11", ...below]),

@@ -111,7 +111,7 @@ describe("what the rules say of our stages", () => {
     ...placement,
     images,
     language: go(),
-    registry: { repository: "registry.example/team-a", credentialsSecret: "publisher" },
+    registry: { repository: "registry.example/team-a" },
     runtimeClasses: { jailed: "jailed", networked: "networked" },
   });
 

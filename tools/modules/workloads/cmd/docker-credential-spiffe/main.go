@@ -42,9 +42,18 @@ func host(server string) string {
 	return name
 }
 
+// address is the Workload API's, which Sigstore's client wants as a path and every other as an address.
+func address() string {
+	socket := os.Getenv("SPIFFE_ENDPOINT_SOCKET")
+	if strings.HasPrefix(socket, "/") {
+		return "unix://" + socket
+	}
+	return socket
+}
+
 // token asks the Workload API until it knows this workload, or until the context ends.
 func token(ctx context.Context, audience string) (string, error) {
-	client, err := workloadapi.New(ctx)
+	client, err := workloadapi.New(ctx, workloadapi.WithAddr(address()))
 	if err != nil {
 		return "", err
 	}

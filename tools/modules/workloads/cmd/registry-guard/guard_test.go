@@ -145,6 +145,13 @@ func (w world) ask(login [2]string, method, path string, body ...byte) (int, str
 	return recorder.Code, recorder.Body.String()
 }
 
+// The stacks make the same passwords: test/components/lib/lib.test.ts.
+func TestAPasswordIsMadeOfKeyAndName(t *testing.T) {
+	if made := password([]byte("key"), "team-a"); made != "RjJiANnbNdLcPvih_GgBNR07NhOGS509Mc_-zLdebXs" {
+		t.Errorf("made %s", made)
+	}
+}
+
 func TestNobodyUnknownGetsIn(t *testing.T) {
 	w := newWorld(t)
 	foreign := newIssuer(t, "factory.test")
