@@ -9,10 +9,11 @@ import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
 import { go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
-import { stackSigner } from "./definition-keys";
+import { definitionKeys, stackSigner } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { makeTrigger, splitPair } from "./team-trigger";
+import { readToolchain } from "./toolchain";
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
@@ -24,6 +25,8 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     forges: config.forges === undefined ? [] : distinctHosts(parseHosts(config.forges)),
     registries: registryHosts({ ...config, languages: config.languages.split(",") }),
   };
+
+  const keys = definitionKeys(config, readToolchain().bin);
 
   const common = {
     team: config.team,
@@ -38,8 +41,8 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
     ...supplyChain(config),
     runtimeClasses: factory.runtimeClasses,
-    signer: stackSigner(factory.definitions),
-    formerKeys: factory.definitions.formerPublicKeysPem,
+    signer: stackSigner(keys),
+    formerKeys: keys.formerPublicKeysPem,
   };
   const pipelines = languagesOf(config).map((language) => teamPipeline({ ...common, language }));
   const networks = new Map(
@@ -117,7 +120,8 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     egress,
     registryRepository: team.registryRepository,
     provenance: factory.provenance,
-    definitionsPublicKeyPem: factory.definitions.publicKeyPem,
+    definitions: pulumi.secret(keys),
+    definitionsPublicKeyPem: keys.publicKeyPem,
     registry: factory.registry,
     registryCredentials: pulumi.secret({ reader: factory.registryCredentials.reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },
