@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 
 import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
 
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { RecordedTeam } from "../components/recorded-team";
-import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
+import { teamNamespace, teamRepository } from "../components/lib/names";
+import { Team, TEAM_OBJECTS } from "../components/team";
 import { go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
@@ -14,6 +16,12 @@ import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { makeTrigger, splitPair } from "./team-trigger";
 import { readToolchain } from "./toolchain";
+
+/** This stack, and no other: not even one of the same name that another state has. */
+const stackOwner = (): pulumi.Output<string> => {
+  const id = new random.RandomBytes("owner", { length: 8 });
+  return pulumi.interpolate`${pulumi.getStack()} ${pulumi.unsecret(id.hex)}`;
+};
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
@@ -33,7 +41,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     namespace,
     images: factory.stageImages,
     registry: {
-      repository: `${factory.registry.host}/${namespace}`,
+      repository: teamRepository(factory.registry.host, config.team),
       caConfigMap: TEAM_OBJECTS.authority,
       credentialsSecret: TEAM_OBJECTS.publisher,
     },
@@ -58,6 +66,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     "team",
     {
       team: config.team,
+      owner: stackOwner(),
       accounts: [...networks].map(([name, network]) => ({ name, network })),
       definitions: [
         ...pipelines.slice(0, 1).map(({ verificationPolicy }) => verificationPolicy),
@@ -85,6 +94,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     "recorded-team",
     {
       team: config.team,
+      namespaceUid: team.namespaceUid,
       record: {
         namespace,
         repository: common.registry.repository,

@@ -59,6 +59,7 @@ const admission = () =>
 const team = () =>
   new Team("team", {
     team: "a",
+    owner: "team-a",
     accounts: pipeline.stages.map(({ serviceAccount, network }) => ({ name: serviceAccount, network })),
     definitions: [
       verificationPolicyOf({ team: "a", namespace: teamSpace }, [
