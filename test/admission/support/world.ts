@@ -78,7 +78,8 @@ const team = () =>
     egress: { forges: [], registries: [] },
   });
 
-const crds = (): readonly KubernetesObject[] =>
+/** Tekton's kinds. */
+export const crds = (): readonly KubernetesObject[] =>
   coreObjects({
     source: source(readToolchain(), "tekton"),
     version: "v0",
