@@ -284,7 +284,8 @@ export class Team extends pulumi.ComponentResource {
     }
 
     this.namespace = pulumi.output(namespace);
-    this.namespaceUid = ns.metadata.uid;
+    // What a preview answers has no UID; the id is unknown then, so that this is, too.
+    this.namespaceUid = pulumi.all([ns.id, ns.metadata.uid]).apply(([, uid]) => uid);
     this.registryRepository = pulumi.output(teamRepository(args.registryHost, args.team));
     this.registerOutputs({
       namespace: this.namespace,

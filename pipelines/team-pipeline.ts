@@ -218,12 +218,16 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   };
 };
 
-/** The model of a language before a team has any settings; for whoever shows it, since it names nothing that exists. */
-export const defaultPipeline = (language: Language): PipelineModel =>
+/**
+ * The model of a language before a team has any settings; for whoever shows it, since it names nothing that exists.
+ *
+ * @param images images of the stages by name. @default none, which is enough to draw it
+ */
+export const defaultPipeline = (language: Language, images: TeamPipelineArgs["images"] = {}): PipelineModel =>
   teamModel({
     team: "team",
     namespace: "team",
-    images: {},
+    images,
     language,
     registry: { repository: "registry.example.com/team", credentialsSecret: "publisher" },
     runtimeClasses: null,

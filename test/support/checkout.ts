@@ -15,24 +15,26 @@ export interface Ended {
 /** A copy of the checkout with a state of its own, in which commands change what they like. */
 export interface Checkout {
   directory: string;
-  /** Runs a script as `sh` does, from the copy's root, with the variables of `./factory env`. */
+  /** Runs a script as `sh` does, from the copy's root. */
+  run: (script: string) => Promise<Ended>;
+  /** The same, with the variables of `./factory env`. */
   sh: (script: string) => Promise<Ended>;
-  /** The same, and its standard output; fails unless the script ends with 0. */
+  /** The standard output of that; fails unless the script ends with 0. */
   output: (script: string) => Promise<string>;
   remove: () => void;
 }
 
-const committed = (): string[] =>
+const files = (): string[] =>
   execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root, encoding: "utf8" })
     .split("\n")
+    .concat("toolchain.lock.json")
     .filter((file) => file !== "" && !file.startsWith("test/") && existsSync(join(root, file)));
 
 /** Copies the checkout without its tests; packages and toolchain are those of the original. */
 export const copyCheckout = (): Checkout => {
   const directory = mkdtempSync(join(tmpdir(), "ssf-checkout-"));
   // The launcher compares times of package-lock.json, so that they are kept.
-  for (const file of [...committed(), "toolchain.lock.json"])
-    cpSync(join(root, file), join(directory, file), { preserveTimestamps: true });
+  for (const file of files()) cpSync(join(root, file), join(directory, file), { preserveTimestamps: true });
   symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
   const env = { ...process.env, SSF_STATE: join(directory, "state") };
   const run = (script: string): Promise<Ended> =>
@@ -47,5 +49,5 @@ export const copyCheckout = (): Checkout => {
     if (code === 0) return stdout;
     throw new Error(`${script}\nended with ${code}\n${stdout}\n${stderr}`);
   };
-  return { directory, sh, output, remove: () => rmSync(directory, { recursive: true, force: true }) };
+  return { directory, run, sh, output, remove: () => rmSync(directory, { recursive: true, force: true }) };
 };
