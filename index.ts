@@ -4,6 +4,7 @@ import { FactoryError } from "./components/lib/errors";
 import { clusterStack } from "./stacks/cluster";
 import { type Config, readConfig } from "./stacks/config";
 import { factoryStack } from "./stacks/factory";
+import { requireOwnName } from "./stacks/named-teams";
 import { teamStack } from "./stacks/team";
 
 /** The resources and outputs of the stack that the settings ask for. */
@@ -14,6 +15,7 @@ const stackOf = (config: Config): Promise<pulumi.Inputs> | pulumi.Inputs => {
     case "factory":
       return factoryStack(config);
     case "team":
+      requireOwnName({ stack: pulumi.getStack(), ...config }, process.cwd(), pulumi.getProject());
       return teamStack(config);
   }
 };

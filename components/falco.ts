@@ -9,7 +9,7 @@ import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { resources, rootContainer } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
-import { teamNamespace } from "./team";
+import { teamNamespace } from "./lib/names";
 
 /** Arguments of {@link Falco}. */
 export interface FalcoArgs {

@@ -4,9 +4,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { type RunnablePipeline, teamRuns } from "../policies/admission";
 import { enforce } from "./lib/admission-policy";
 import { ciliumEgress, type EgressHosts, kubernetesEgress } from "./lib/egress";
-import { STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
+import { OWNER_ANNOTATION, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
-import { requireDnsLabel } from "./lib/names";
+import { requireDnsLabel, teamNamespace, teamRepository } from "./lib/names";
 import { ciliumPolicy, NetworkPolicies } from "./lib/network-policies";
 import { dockerConfig } from "./lib/registry-config";
 import { PUBLISHER } from "./lib/workload-api";
@@ -14,9 +14,6 @@ import { stageIdentity } from "./spire";
 
 /** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
 export const MAXIMUM_TEAM_NAME = 40;
-
-/** Namespace of a team. */
-export const teamNamespace = (team: string): string => `team-${team}`;
 
 /** Names of the objects that the definitions of a team refer to. */
 export const TEAM_OBJECTS = {
@@ -77,6 +74,8 @@ export interface TeamLogin {
 export interface TeamArgs {
   /** Name of the team: a DNS label of at most 40 characters. */
   team: string;
+  /** The one who may make and change the team: another text than that of whoever made it is refused by the API server. */
+  owner: pulumi.Input<string>;
   /** Service accounts of the stages. */
   accounts: TeamAccount[];
   /** Signed definitions and the policy that verifies them. */
@@ -112,6 +111,8 @@ export interface TeamArgs {
 export class Team extends pulumi.ComponentResource {
   /** Namespace of the team; known already at preview. */
   public readonly namespace: pulumi.Output<string>;
+  /** UID of that namespace, of which what lies elsewhere and belongs to the team is a dependent. */
+  public readonly namespaceUid: pulumi.Output<string>;
   /** Repositories of the team's images start with this. */
   public readonly registryRepository: pulumi.Output<string>;
 
@@ -120,8 +121,14 @@ export class Team extends pulumi.ComponentResource {
     const namespace = teamNamespace(requireDnsLabel("team", args.team, MAXIMUM_TEAM_NAME));
     const labels = { ...standardLabels("team"), [TEAM_LABEL]: args.team };
 
-    const { namespace: ns, inNamespace } = openNamespace(name, this, { name: namespace, labels, level: "restricted" });
-    const admission = enforce(`${name}-runs`, teamRuns({ team: args.team, namespace }, args.pipelines), this);
+    const { namespace: ns, inNamespace } = openNamespace(name, this, {
+      name: namespace,
+      labels,
+      annotations: { [OWNER_ANNOTATION]: args.owner },
+      level: "restricted",
+    });
+    // After the namespace, which refuses another owner before anything of the team is touched.
+    const admission = enforce(`${name}-runs`, teamRuns({ team: args.team, namespace }, args.pipelines), this, [ns]);
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
     const { cpu, memory, storage, pods } = args.quota;
@@ -280,8 +287,14 @@ export class Team extends pulumi.ComponentResource {
     }
 
     this.namespace = pulumi.output(namespace);
-    this.registryRepository = pulumi.output(`${args.registryHost}/${namespace}`);
-    this.registerOutputs({ namespace: this.namespace, registryRepository: this.registryRepository });
+    // What a preview answers has no UID; the id is unknown then, so that this is, too.
+    this.namespaceUid = pulumi.all([ns.id, ns.metadata.uid]).apply(([, uid]) => uid);
+    this.registryRepository = pulumi.output(teamRepository(args.registryHost, args.team));
+    this.registerOutputs({
+      namespace: this.namespace,
+      namespaceUid: this.namespaceUid,
+      registryRepository: this.registryRepository,
+    });
   }
 }
 

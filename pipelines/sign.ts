@@ -3,17 +3,17 @@ import { p256 } from "@noble/curves/nist.js";
 import { FactoryError } from "../components/lib/errors";
 import { definitionChecksum, signatureAnnotation, type TektonObject } from "./canonical";
 
-/** Whoever signs definitions: a key here, or a service that holds it, whose signature may come later. */
-export interface DefinitionSigner<Signature = string> {
+/** Whoever signs definitions: a key here, or one that is known only later, or a service that holds it. */
+export interface DefinitionSigner<Text = string> {
   /** The key that Tekton verifies with, as SPKI PEM. */
-  publicKeyPem: string;
+  publicKeyPem: Text;
   /** Signs a definition's 32-byte checksum; the same checksum always gets the same signature, in base64. */
-  sign(checksum: Buffer, definition: TektonObject): Signature;
+  sign(checksum: Buffer, definition: TektonObject): Text;
 }
 
 /** A definition with its signature among its annotations. */
-export type Signed<T extends TektonObject, Signature = string> = Omit<T, "metadata"> & {
-  metadata: Omit<TektonObject["metadata"], "annotations"> & { annotations: Record<string, string | Signature> };
+export type Signed<T extends TektonObject, Text = string> = Omit<T, "metadata"> & {
+  metadata: Omit<TektonObject["metadata"], "annotations"> & { annotations: Record<string, string | Text> };
 };
 
 /** Whether definitions may be signed with such a key, public or private. */
@@ -55,10 +55,10 @@ const readPrivateKey = (pem: string): crypto.KeyObject => {
 };
 
 /** The definition with its signature in the annotation that Tekton reads. Nothing may be added to it afterwards. */
-export const signDefinition = <T extends TektonObject, Signature = string>(
+export const signDefinition = <T extends TektonObject, Text = string>(
   definition: T,
-  signer: DefinitionSigner<Signature>,
-): Signed<T, Signature> => ({
+  signer: DefinitionSigner<Text>,
+): Signed<T, Text> => ({
   ...definition,
   metadata: {
     ...definition.metadata,

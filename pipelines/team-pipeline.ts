@@ -62,11 +62,11 @@ export interface TeamPipelineArgs extends Pick<ScanArgs, "deniedPackages" | "den
 }
 
 /** What {@link teamPipeline} needs. */
-export interface SignedTeamPipelineArgs<Signature = string> extends TeamPipelineArgs {
+export interface SignedTeamPipelineArgs<Text = string> extends TeamPipelineArgs {
   /** Signs every definition. */
-  signer: DefinitionSigner<Signature>;
-  /** Keys, as SPKI PEM, that signed definitions before and still verify: of teams that were not brought up since. @default none */
-  formerKeys?: readonly string[];
+  signer: DefinitionSigner<Text>;
+  /** Keys, as SPKI PEM, that signed definitions before and still verify. @default none */
+  formerKeys?: readonly Text[];
 }
 
 /** One stage, as whoever makes its service account or verifies its run needs it. */
@@ -106,13 +106,13 @@ export interface TeamPipeline {
 }
 
 /** A team's pipeline whose definitions are signed. */
-export interface SignedTeamPipeline<Signature = string> extends Omit<TeamPipeline, "tasks" | "pipeline"> {
+export interface SignedTeamPipeline<Text = string> extends Omit<TeamPipeline, "tasks" | "pipeline"> {
   /** One definition a stage, in the order of {@link stages}. */
-  tasks: Signed<Task, Signature>[];
+  tasks: Signed<Task, Text>[];
   /** The definition that joins them. */
-  pipeline: Signed<Pipeline, Signature>;
+  pipeline: Signed<Pipeline, Text>;
   /** The policy that makes Tekton ask for those signatures; the same for every pipeline of a team. */
-  verificationPolicy: VerificationPolicy;
+  verificationPolicy: VerificationPolicy<Text>;
 }
 
 const sourceParams: RunParam[] = [
@@ -215,12 +215,16 @@ export const teamModel = (args: TeamPipelineArgs): PipelineModel => {
   };
 };
 
-/** The model of a language before a team has any settings; for whoever shows it, since it names nothing that exists. */
-export const defaultPipeline = (language: Language): PipelineModel =>
+/**
+ * The model of a language before a team has any settings; for whoever shows it, since it names nothing that exists.
+ *
+ * @param images images of the stages by name. @default none, which is enough to draw it
+ */
+export const defaultPipeline = (language: Language, images: TeamPipelineArgs["images"] = {}): PipelineModel =>
   teamModel({
     team: "team",
     namespace: "team",
-    images: {},
+    images,
     language,
     registry: { repository: "registry.example.com/team" },
     runtimeClasses: null,
@@ -269,9 +273,7 @@ export const unsignedTeamPipeline = (args: TeamPipelineArgs): TeamPipeline => {
  *   signer: definitionSigner(privateKeyPem),
  * });
  */
-export const teamPipeline = <Signature = string>(
-  args: SignedTeamPipelineArgs<Signature>,
-): SignedTeamPipeline<Signature> => {
+export const teamPipeline = <Text = string>(args: SignedTeamPipelineArgs<Text>): SignedTeamPipeline<Text> => {
   const unsigned = unsignedTeamPipeline(args);
   return {
     ...unsigned,

@@ -135,23 +135,23 @@ export interface PipelineRun {
 }
 
 /** A VerificationPolicy: the rule by which Tekton refuses what the factory has not signed. */
-export interface VerificationPolicy {
+export interface VerificationPolicy<Text = string> {
   apiVersion: "tekton.dev/v1alpha1";
   kind: "VerificationPolicy";
   metadata: { name: string; namespace: string; labels: Record<string, string> };
   spec: {
     mode: "enforce";
     resources: { pattern: string }[];
-    authorities: { name: string; key: { data: string; hashAlgorithm: "sha256" } }[];
+    authorities: { name: string; key: { data: Text; hashAlgorithm: "sha256" } }[];
   };
 }
 
 /** A key whose signatures Tekton accepts on definitions. */
-export interface DefinitionAuthority {
+export interface DefinitionAuthority<Text = string> {
   /** Lower-case words joined by `-`; Tekton names it when it refuses. */
   name: string;
   /** The key, as SPKI PEM. */
-  publicKeyPem: string;
+  publicKeyPem: Text;
 }
 
 /** Names of the node's runtime classes, one without a network and one with. */
@@ -448,10 +448,10 @@ export const pipelineRun = (
  * The policy of a team's namespace: what Tekton takes from there must carry a signature of this key.
  * What comes from anywhere else matches no policy, which Tekton's setting `fail` refuses.
  */
-export const verificationPolicyOf = (
+export const verificationPolicyOf = <Text = string>(
   placement: Placement,
-  authorities: readonly DefinitionAuthority[],
-): VerificationPolicy => ({
+  authorities: readonly DefinitionAuthority<Text>[],
+): VerificationPolicy<Text> => ({
   apiVersion: "tekton.dev/v1alpha1",
   kind: "VerificationPolicy",
   metadata: { name: "definitions", namespace: placement.namespace, labels: labels(placement) },

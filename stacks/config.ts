@@ -154,49 +154,6 @@ const factorySchema = z
     stackGroups: names
       .default("kubeadm:cluster-admins,system:masters")
       .meta(facts("Groups whose members bring the stacks up.", NAMES_RULE, "kubeadm:cluster-admins,system:masters")),
-    definitionsKeyEpoch: z
-      .int()
-      .min(1)
-      .default(1)
-      .meta(
-        facts(
-          "Counts the keys that definitions are signed with; a higher number makes a new key.",
-          "It must be a whole number of at least 1.",
-          "2",
-        ),
-      ),
-    definitionsOldestKeyEpoch: z
-      .int()
-      .min(0)
-      .default(0)
-      .meta(
-        facts(
-          "Oldest of those keys whose signatures still hold; 0 is the one before the newest, for the teams that were not brought up since.",
-          "It must be a whole number from 0 to definitionsKeyEpoch.",
-          "1",
-        ),
-      ),
-    definitionsKeyFile: path
-      .optional()
-      .meta(
-        facts(
-          "PEM file (PKCS #8) with the Ed25519 or ECDSA P-256 key that signs definitions, in place of a key that the stack makes.",
-          PATH_RULE,
-          "/run/keys/definitions.pem",
-        ),
-      ),
-    definitionsKeyReference: keyReference
-      .optional()
-      .meta(
-        facts(
-          "Key of a key management service that signs definitions, which leaves its key to nobody; in place of a file or a key that the stack makes.",
-          "It must be a key as Sigstore names it: awskms://, azurekms://, gcpkms:// or hashivault:// with the service's own name of the key, or <name>:// where a program sigstore-kms-<name> on PATH serves it; and definitionsKeyFile must not be set.",
-          "awskms:///alias/definitions",
-        ),
-      ),
-    definitionsFormerKeysFile: path
-      .optional()
-      .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
     falcoImage: z
       .string()
       .refine(isByDigest)
@@ -217,12 +174,6 @@ const factorySchema = z
           "/srv/factory/trust",
         ),
       ),
-  })
-  .refine(({ definitionsKeyEpoch, definitionsOldestKeyEpoch }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch, {
-    path: ["definitionsOldestKeyEpoch"],
-  })
-  .refine((config) => config.definitionsKeyReference === undefined || config.definitionsKeyFile === undefined, {
-    path: ["definitionsKeyReference"],
   })
   .refine((config) => inRange(config.registryClusterIp, config.serviceCidr), { path: ["registryClusterIp"] });
 
@@ -350,6 +301,49 @@ const teamSchema = z.strictObject({
         "file",
       ),
     ),
+  definitionsKeyEpoch: z
+    .int()
+    .min(1)
+    .default(1)
+    .meta(
+      facts(
+        "Counts the keys that the team's definitions are signed with; a higher number makes a new key.",
+        "It must be a whole number of at least 1.",
+        "2",
+      ),
+    ),
+  definitionsOldestKeyEpoch: z
+    .int()
+    .min(0)
+    .default(0)
+    .meta(
+      facts(
+        "Oldest of those keys whose signatures still hold; 0 is the one before the newest, for the runs that have begun.",
+        "It must be a whole number from 0 to definitionsKeyEpoch.",
+        "1",
+      ),
+    ),
+  definitionsKeyFile: path
+    .optional()
+    .meta(
+      facts(
+        "PEM file (PKCS #8) with the Ed25519 or ECDSA P-256 key that signs the team's definitions, in place of a key that the stack makes.",
+        PATH_RULE,
+        "/run/keys/definitions.pem",
+      ),
+    ),
+  definitionsKeyReference: keyReference
+    .optional()
+    .meta(
+      facts(
+        "Key of a key management service that signs the team's definitions, which leaves its key to nobody; in place of a file or a key that the stack makes.",
+        "It must be a key as Sigstore names it: awskms://, azurekms://, gcpkms:// or hashivault:// with the service's own name of the key, or <name>:// where a program sigstore-kms-<name> on PATH serves it; and definitionsKeyFile must not be set.",
+        "awskms:///alias/definitions",
+      ),
+    ),
+  definitionsFormerKeysFile: path
+    .optional()
+    .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
   quotaCpu: quantity.default("16").meta(facts("CPU limit of all pods of the team together.", QUANTITY_RULE, "16")),
   quotaMemory: quantity
     .default("32Gi")
@@ -410,10 +404,16 @@ const teamSchema = z.strictObject({
     ),
 });
 
-const checkedTeamSchema = teamSchema.refine(
-  ({ schedule, triggerRepository }) => schedule === undefined || triggerRepository !== undefined,
-  { path: ["schedule"] },
-);
+const checkedTeamSchema = teamSchema
+  .refine(({ schedule, triggerRepository }) => schedule === undefined || triggerRepository !== undefined, {
+    path: ["schedule"],
+  })
+  .refine(({ definitionsKeyEpoch, definitionsOldestKeyEpoch }) => definitionsOldestKeyEpoch <= definitionsKeyEpoch, {
+    path: ["definitionsOldestKeyEpoch"],
+  })
+  .refine((config) => config.definitionsKeyReference === undefined || config.definitionsKeyFile === undefined, {
+    path: ["definitionsKeyReference"],
+  });
 
 const schemas = { cluster: clusterSchema, factory: factorySchema, team: checkedTeamSchema } as const;
 

@@ -7,7 +7,7 @@ import * as random from "@pulumi/random";
 import { FactoryError } from "../components/lib/errors";
 import { KmsSignature } from "../components/lib/kms-signature";
 import { definitionSigner, type DefinitionSigner, ed25519KeyPair } from "../pipelines";
-import type { FactoryConfig } from "./config";
+import type { TeamConfig } from "./config";
 import { kmsPublicKey, kmsSignature } from "./kms";
 import type { StackOutputs } from "./outputs";
 
@@ -31,11 +31,11 @@ interface ReferredKey extends VerifyingKeys {
   keyReference: string;
 }
 
-/** The key that signs definitions, and those that did so before and still verify. */
+/** The key that signs a team's definitions, and those that did so before and still verify. */
 export type DefinitionKeys = OwnKey | ReferredKey;
 
 /** The keys that the settings ask for: one an epoch, made here and kept in the state; a file's; or a service's. */
-export const definitionKeys = (config: FactoryConfig, bin: string): DefinitionKeys => {
+export const definitionKeys = (config: TeamConfig, bin: string): DefinitionKeys => {
   const listed = config.definitionsFormerKeysFile === undefined ? [] : formerKeys(config.definitionsFormerKeysFile);
   if (config.definitionsKeyReference !== undefined) {
     const keyReference = config.definitionsKeyReference;
@@ -58,9 +58,16 @@ export const definitionKeys = (config: FactoryConfig, bin: string): DefinitionKe
 };
 
 /** Signs definitions for a stack; a service's signatures are made once and kept in the stack's state. */
-export const stackSigner = (keys: StackOutputs["factory"]["definitions"]): DefinitionSigner<pulumi.Input<string>> => {
-  if ("privateKeyPem" in keys) return definitionSigner(keys.privateKeyPem);
-  const { keyReference, publicKeyPem } = keys;
+export const stackSigner = (keys: DefinitionKeys): DefinitionSigner<pulumi.Input<string>> => {
+  const { publicKeyPem } = keys;
+  if ("privateKeyPem" in keys) {
+    const signer = pulumi.secret(keys.privateKeyPem).apply(definitionSigner);
+    return {
+      publicKeyPem,
+      sign: (checksum, definition) => pulumi.unsecret(signer.apply(({ sign }) => sign(checksum, definition))),
+    };
+  }
+  const { keyReference } = keys;
   return {
     publicKeyPem,
     sign: (checksum, { kind, metadata }) =>
@@ -73,7 +80,7 @@ export const stackSigner = (keys: StackOutputs["factory"]["definitions"]): Defin
 };
 
 /** Signs definitions at once and outside a stack, so that a service gives another signature each time. */
-export const promptSigner = (keys: StackOutputs["factory"]["definitions"], bin: string): DefinitionSigner =>
+export const promptSigner = (keys: StackOutputs["team"]["definitions"], bin: string): DefinitionSigner =>
   "privateKeyPem" in keys
     ? definitionSigner(keys.privateKeyPem)
     : { publicKeyPem: keys.publicKeyPem, sign: (checksum) => kmsSignature(bin, keys, checksum) };

@@ -24,7 +24,6 @@ import { TUF_PORT, tufPeer, TufRepository } from "../components/tuf-repository";
 import { Verifier, verifierPeer } from "../components/verifier";
 import { readRepository, stateRepository } from "../trust";
 import type { FactoryConfig } from "./config";
-import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
@@ -296,7 +295,6 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       signer,
       images: images.components,
     },
-    definitions: definitionKeys(config, toolchain.bin),
     forge: {
       url: forge.url,
       namespace: forge.namespace,

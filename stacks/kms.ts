@@ -54,9 +54,9 @@ export const kmsSignature = (bin: string, { keyReference, publicKeyPem }: KmsKey
   if (verifyChecksum(checksum, signature, publicKeyPem)) return signature;
   throw refusal(
     "SSF-KMS-004",
-    `the signature of ${keyReference} does not hold for the public key of the factory's stack`,
-    "The factory's stack must know the key that signs now.",
-    "If the key was rotated, bring up the factory's stack first, with the old public key in definitionsFormerKeysFile.",
+    `the signature of ${keyReference} does not hold for the public key that the team's stack knows`,
+    "The team's stack must know the key that signs now.",
+    "If the key was rotated, bring the team's stack up, with the old public key in definitionsFormerKeysFile.",
   );
 };
 

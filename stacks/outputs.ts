@@ -7,7 +7,7 @@ import { factoryTrustSchema } from "../trust";
 import { STACK_KINDS, type StackKind } from "./config";
 
 /** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
-export const SCHEMA = 3;
+export const SCHEMA = 4;
 
 const text = z.string().min(1);
 const schema = z.literal(SCHEMA);
@@ -79,7 +79,6 @@ const outputSchemas = {
     trustDomain: text,
     provenance,
     trust: factoryTrustSchema,
-    definitions,
     forge,
     stageImages: z.record(z.string(), text),
   }),
@@ -102,6 +101,7 @@ const outputSchemas = {
     egress: z.object({ forges: hosts, registries: hosts }),
     registryRepository: text,
     provenance,
+    definitions,
     definitionsPublicKeyPem: text,
     registry,
     registryCredentials: z.object({ reader: login }),

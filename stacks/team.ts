@@ -1,19 +1,28 @@
 import { readFileSync } from "node:fs";
 
 import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
 
 import { FactoryError } from "../components/lib/errors";
 import { describeHost, distinctHosts, hostOf, parseHosts } from "../components/lib/hosts";
 import { readerLogin } from "../components/lib/registry-config";
 import { RecordedTeam } from "../components/recorded-team";
-import { Team, TEAM_OBJECTS, teamNamespace } from "../components/team";
+import { teamNamespace, teamRepository } from "../components/lib/names";
+import { Team, TEAM_OBJECTS } from "../components/team";
 import { go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "../pipelines";
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
-import { stackSigner } from "./definition-keys";
+import { definitionKeys, stackSigner } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { makeTrigger, splitPair } from "./team-trigger";
+import { readToolchain } from "./toolchain";
+
+/** This stack, and no other: not even one of the same name that another state has. */
+const stackOwner = (): pulumi.Output<string> => {
+  const id = new random.RandomBytes("owner", { length: 8 });
+  return pulumi.interpolate`${pulumi.getStack()} ${pulumi.unsecret(id.hex)}`;
+};
 
 /** One team: its namespace, accounts, rules and signed pipelines. */
 export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"team">> => {
@@ -26,20 +35,22 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     registries: registryHosts({ ...config, languages: config.languages.split(",") }),
   };
 
+  const keys = definitionKeys(config, readToolchain().bin);
+
   const common = {
     team: config.team,
     namespace,
     images: factory.stageImages,
     registry: {
-      repository: `${factory.registry.host}/${namespace}`,
+      repository: teamRepository(factory.registry.host, config.team),
       caConfigMap: TEAM_OBJECTS.authority,
     },
     ...(caBundlePem === undefined ? {} : { caBundleConfigMap: TEAM_OBJECTS.caBundle }),
     forges: [hostOf(factory.forge.url), ...egress.forges].map(describeHost),
     ...supplyChain(config),
     runtimeClasses: factory.runtimeClasses,
-    signer: stackSigner(factory.definitions),
-    formerKeys: factory.definitions.formerPublicKeysPem,
+    signer: stackSigner(keys),
+    formerKeys: keys.formerPublicKeysPem,
   };
   const pipelines = languagesOf(config).map((language) => teamPipeline({ ...common, language }));
   const networks = new Map(
@@ -52,6 +63,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     "team",
     {
       team: config.team,
+      owner: stackOwner(),
       accounts: [...networks].map(([name, network]) => ({ name, network })),
       definitions: [
         ...pipelines.slice(0, 1).map(({ verificationPolicy }) => verificationPolicy),
@@ -79,6 +91,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     "recorded-team",
     {
       team: config.team,
+      namespaceUid: team.namespaceUid,
       record: {
         namespace,
         repository: common.registry.repository,
@@ -114,7 +127,8 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     egress,
     registryRepository: team.registryRepository,
     provenance: factory.provenance,
-    definitionsPublicKeyPem: factory.definitions.publicKeyPem,
+    definitions: pulumi.secret(keys),
+    definitionsPublicKeyPem: keys.publicKeyPem,
     registry: factory.registry,
     registryCredentials: pulumi.secret({ reader }),
     forge: { ...factory.forge, password: pulumi.secret(factory.forge.password) },

@@ -52,18 +52,19 @@ const namespaceSelector = (scope: Scope) => {
   return { matchLabels: { "kubernetes.io/metadata.name": scope.namespace } };
 };
 
-/** Makes a rule hold, and returns what makes it hold. */
+/** Makes a rule hold, after what it comes after, and returns what makes it hold. */
 export const enforce = (
   name: string,
   rule: AdmissionRule,
   parent: pulumi.Resource,
+  dependsOn: pulumi.Resource[] = [],
 ): k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding => {
   const child = { parent, customTimeouts: timeouts.plain };
   const metadata = { name: rule.name, labels: standardLabels("admission") };
   const policy = new k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
     `${name}-policy`,
     { metadata, spec: policySpec(rule) },
-    child,
+    { ...child, dependsOn },
   );
   return new k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
     `${name}-binding`,

@@ -1,6 +1,9 @@
 /** Label that every namespace of a team carries; policies and network rules select teams by it. */
 export const TEAM_LABEL = "secure-software-factory.dev/team";
 
+/** Annotation of a team's namespace that says who made it: a stack, by name and by an id that its state alone has. */
+export const OWNER_ANNOTATION = "secure-software-factory.dev/owner";
+
 /** Label of a namespace whose workloads run only images with provenance of this factory; its value says nothing. */
 export const GATE_LABEL = "secure-software-factory.dev/gate";
 

@@ -19,6 +19,12 @@ export const requireDnsLabel = (path: string, value: string, maximum = 63): stri
   });
 };
 
+/** Namespace of a team. */
+export const teamNamespace = (team: string): string => `team-${team}`;
+
+/** What the names of a team's images begin with, and of no other team's; without the slash behind it. */
+export const teamRepository = (registryHost: string, team: string): string => `${registryHost}/${teamNamespace(team)}`;
+
 /**
  * One DNS label out of several parts, at most `maximum` characters long.
  * What does not fit is replaced by a hash of the whole, so that two long names never become the same.

@@ -10,6 +10,8 @@ export interface NamespaceArgs {
   name: string;
   /** Its labels, without those of Pod Security. */
   labels: Record<string, string>;
+  /** Its annotations. @default none */
+  annotations?: Record<string, pulumi.Input<string>>;
   /** Level of the Pod Security Standards that its pods are held to. */
   level: "restricted" | "privileged";
 }
@@ -22,7 +24,13 @@ export const openNamespace = (resource: string, parent: pulumi.Resource, args: N
   const child = { parent, customTimeouts: timeouts.plain };
   const namespace = new k8s.core.v1.Namespace(
     `${resource}-ns`,
-    { metadata: { name: args.name, labels: { ...args.labels, ...podSecurity(args.level) } } },
+    {
+      metadata: {
+        name: args.name,
+        labels: { ...args.labels, ...podSecurity(args.level) },
+        ...(args.annotations === undefined ? {} : { annotations: args.annotations }),
+      },
+    },
     child,
   );
   return { child, namespace, inNamespace: { ...child, dependsOn: [namespace], deletedWith: namespace } };

@@ -44,6 +44,12 @@ describe("the launcher, from any directory", () => {
     },
   );
 
+  it.each(["new", "list", "remove"])("helps with team %s", async (verb) => {
+    const { code, stdout } = await factory(["team", verb, "--help"]);
+    expect([code, stdout.startsWith(`Usage: factory team ${verb}`)]).toEqual([0, true]);
+    expect(stdout).toContain("--json");
+  });
+
   it("ends with 2 for a wrong command line and for an image by tag", async () => {
     expect((await factory(["unknown"])).code).toBe(2);
     const { code, stderr } = await factory(["verify", "registry/app:latest"]);

@@ -6,15 +6,8 @@ import { join, resolve } from "node:path";
 import type { Toolchain } from "../../stacks/toolchain";
 import { describeChanges } from "../../tools/cli/engine-events";
 import { existingStacks, readyStack, removeStack, stackOutputs, stackState, update } from "../../tools/cli/pulumi";
-import type { PlannedStack } from "../../tools/cli/stack-plan";
-import {
-  hasState,
-  prepareState,
-  project,
-  pulumiEnvironment,
-  removeState,
-  type Workspace,
-} from "../../tools/cli/workspace";
+import { type PlannedStack, project } from "../../tools/cli/stack-plan";
+import { hasState, prepareState, pulumiEnvironment, removeState, type Workspace } from "../../tools/cli/workspace";
 import { describeWithEngine, engineBin } from "./support/engine";
 
 const base = mkdtempSync(join(tmpdir(), "ssf-pulumi-"));

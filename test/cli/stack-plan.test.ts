@@ -1,7 +1,34 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { defaultStacks, planStacks } from "../../tools/cli/stack-plan";
 
+describe("the stacks of a directory", () => {
+  const directory = mkdtempSync(join(tmpdir(), "ssf-stacks-"));
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const write = (stack: string, settings: Record<string, string>) => {
+    const lines = Object.entries(settings).map(([key, value]) => `  secure-software-factory:${key}: ${value}\n`);
+    writeFileSync(join(directory, `Pulumi.${stack}.yaml`), `config:\n${lines.join("")}`);
+  };
+
+  it("are cluster and factory where no team has settings", () => {
+    expect(defaultStacks(directory)).toBe("cluster,dev");
+  });
+
+  it("are those and every team's of that factory, by name", () => {
+    write("cluster", { kind: "cluster" });
+    write("team-b", { kind: "team", team: "b" });
+    write("team-a", { kind: "team", team: "a", factoryStack: "dev" });
+    write("team-elsewhere", { kind: "team", team: "elsewhere", factoryStack: "prod" });
+    write("team-dev", { kind: "factory" });
+    expect(defaultStacks(directory)).toBe("cluster,dev,team-a,team-b");
+  });
+});
+
+const committed = "cluster,dev,team-a";
+
 it("takes the committed stacks as they are", () => {
-  expect(planStacks(defaultStacks, [])).toEqual([
+  expect(planStacks(committed, [])).toEqual([
     { name: "cluster", role: "cluster", pattern: "cluster", overrides: {} },
     { name: "dev", role: "factory", pattern: "dev", overrides: {} },
     { name: "team-a", role: "team", pattern: "team-a", overrides: {} },
@@ -18,10 +45,11 @@ it("patterns other stacks on them and points each at the one that it builds on",
   ]);
 });
 
-it.each(["cluster,dev", "a,a,b", "a,b,", "a,b,c d", ""])("refuses the stacks %p", (list) => {
+it.each(["cluster", "a,a,b", "a,b,", "a,b,c d", ""])("refuses the stacks %p", (list) => {
   expect(() => planStacks(list, [])).toThrow("SSF-CLI-002");
+  expect(planStacks("a,b", [])).toHaveLength(2);
 });
 
 it.each(["dev", "dev:key", "other:key=1", "dev:=1", "dev:1=1"])("refuses the configuration %p", (entry) => {
-  expect(() => planStacks(defaultStacks, [entry])).toThrow("SSF-CLI-003");
+  expect(() => planStacks(committed, [entry])).toThrow("SSF-CLI-003");
 });

@@ -111,13 +111,21 @@ describe("RecordedTeam", () => {
     pipelines: [{ name: "go", stages: [], digests: {}, runTemplate: { spec: {} } }],
   };
   const recorded = async (content: TeamRecord) =>
-    (await render(() => new RecordedTeam("recorded-team", { team: "a", record: content }))).get("recorded-team-record");
+    (
+      await render(
+        () => new RecordedTeam("recorded-team", { team: "a", namespaceUid: "uid-of-team-a", record: content }),
+      )
+    ).get("recorded-team-record");
 
   test("says what the verifier reads, and can be changed by nobody", async () => {
     const made = await recorded(record);
     expect(made.inputs).toMatchObject({
       immutable: true,
-      metadata: { namespace: "ssf-verifier", labels: { "secure-software-factory.dev/verified-team": "a" } },
+      metadata: {
+        namespace: "ssf-verifier",
+        labels: { "secure-software-factory.dev/verified-team": "a" },
+        ownerReferences: [{ apiVersion: "v1", kind: "Namespace", name: "team-a", uid: "uid-of-team-a" }],
+      },
     });
     const { "record.json": text = "" } = made.inputs.data as Record<string, string>;
     expect(teamRecordSchema.parse(JSON.parse(text))).toEqual(record);

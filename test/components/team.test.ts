@@ -9,6 +9,7 @@ import { inputAt, render, type Rendering } from "../support/render";
 
 const args: TeamArgs = {
   team: "payments",
+  owner: "team-payments 01",
   accounts: [
     { name: "ingest-source", network: "forge" },
     { name: "ingest-dependencies", network: "dependencies" },
@@ -101,6 +102,16 @@ describe("Team", () => {
       false,
       false,
     ]);
+  });
+
+  test("its namespace says who owns it, and everything else comes after that", () => {
+    expect(inputAt(rendering.get("team-ns"), "metadata.annotations")).toEqual({
+      "secure-software-factory.dev/owner": "team-payments 01",
+    });
+    const others = rendering.resources.filter(({ parent, name }) => parent === "team" && name !== "team-ns");
+    const after = (name: string): boolean =>
+      rendering.get(name).dependsOn.some((before) => before === "team-ns" || after(before));
+    expect(others.map(({ name }) => name).filter((name) => !after(name))).toEqual([]);
   });
 
   test("members start runs and read; nothing else", () => {

@@ -64,7 +64,7 @@ const ended = async ({ kubectl, team }: ProbeContext, run: string): Promise<Prob
 export type StartRun = (params: Record<string, string>) => Promise<string>;
 
 /**
- * Uses a pipeline that the team's stack does not have, signed by the factory's key, as if the stack had it. One at a
+ * Uses a pipeline that the team's stack does not have, signed by the team's key, as if the stack had it. One at a
  * time: each changes the team's rule for as long as it is used.
  */
 export const withPipeline = async <T>(
@@ -74,7 +74,7 @@ export const withPipeline = async <T>(
 ): Promise<T> => {
   const { kubectl, team, shared } = context;
   const placement = { team: team.team, namespace: team.namespace };
-  const signer = promptSigner(shared.definitions, readToolchain().bin);
+  const signer = promptSigner(team.definitions, readToolchain().bin);
   const definitions = [
     ...model.stages.map((stage) => stageTask(model, stage, placement)),
     pipelineOf(model, placement),

@@ -27,8 +27,16 @@ const certificates = {
 };
 const sha256 = (content: Buffer | string) => `sha256:${createHash("sha256").update(content).digest("hex")}`;
 
-/** An image, its signed statement and its bill of materials, as they lie in the registry. */
-const published = () => {
+/** What is said of team a, said of another. */
+const of = <T>(team: string, content: T): T =>
+  JSON.parse(JSON.stringify(content).replaceAll("team-a", `team-${team}`)) as T;
+
+/**
+ * An image in the repository of a team, its signed statement and its bill of materials, as they lie in the registry.
+ *
+ * @param said what the statement says. @default what Chains says of a run of that team, for that image
+ */
+const published = (team = "a", said: { builtBy: string; about: string } = { builtBy: team, about: team }) => {
   const image = JSON.stringify({ schemaVersion: 2 });
   const mediaType = "application/vnd.cyclonedx+json";
   const document = JSON.stringify({ bomFormat: "CycloneDX", components: [{}] });
@@ -37,15 +45,15 @@ const published = () => {
     subject: { digest: sha256(image) },
     layers: [{ mediaType, digest: sha256(document) }],
   });
-  const content = statement();
+  const content = of(said.builtBy, statement());
   content.subject = [image, sbom].map((one) => ({
-    name: `${registryName}:5000/team-a/service`,
+    name: `${registryName}:5000/team-${said.about}/service`,
     digest: { sha256: sha256(one).slice(7) },
   }));
   const envelope = signEnvelope(JSON.stringify(content), services.leaf);
   const entry = services.log.add(Buffer.from(JSON.stringify(intotoBody(envelope, services.leaf))));
   const { annotations } = attestation(envelope, services.leaf, entry);
-  const path = "/v2/team-a/service";
+  const path = `/v2/team-${team}/service`;
   const tag = sha256(image).replace(":", "-");
   const files: Record<string, Buffer | string> = {
     [`${path}/manifests/${sha256(image)}`]: image,
@@ -320,6 +328,48 @@ describe("is refused, and says why:", () => {
     expect(await verdictOn()).toMatch(/SSF-GATE-003 .*SSF-VERIFY-005/);
     log = serve((url) => (url.includes("/entries") ? undefined : services.log.answer(url)));
     expect(await verdictOn()).toMatch(/SSF-GATE-002 .*not in the log/);
+  });
+});
+
+describe("an image of another team", () => {
+  const theirs = image.replace("team-a", "team-b");
+  beforeEach(() => {
+    records = [record(), of("b", record())];
+  });
+
+  test("with that team's provenance is admitted, beside the first team's", async () => {
+    registry = sendFiles({ ...good.files, ...published("b").files });
+    expect([await verdictOn(), await verdictOn(theirs)]).toEqual([ADMITTED, ADMITTED]);
+  });
+
+  test.each([
+    ["what the first team's factory built, copied", { builtBy: "a", about: "a" }, "not about this image"],
+    [
+      "what the first team's factory built and says is the other's",
+      { builtBy: "a", about: "b" },
+      "not by our generated pipeline",
+    ],
+    ["the other team's provenance of the first team's image", { builtBy: "b", about: "a" }, "not about this image"],
+  ])("is refused with %s", async (_, said, message) => {
+    registry = sendFiles(published("b", said).files);
+    expect(await verdictOn(theirs)).toContain(message);
+    registry = sendFiles(published("b").files);
+    expect(await verdictOn(theirs)).toBe(ADMITTED);
+  });
+
+  test("does not pass as the first team's, by the other's definitions", async () => {
+    registry = sendFiles(published("a", { builtBy: "b", about: "a" }).files);
+    expect(await verdictOn()).toMatch(/SSF-GATE-002 .*not by our generated pipeline: .*SSF-PROVENANCE-006/);
+    registry = sendFiles(good.files);
+    expect(await verdictOn()).toBe(ADMITTED);
+  });
+
+  test("is nobody's when only the name of its team begins like one that is known", async () => {
+    records = [record()];
+    registry = sendFiles(published("a-b").files);
+    expect(await verdictOn(image.replace("team-a", "team-a-b"))).toContain("SSF-VERIFY-004");
+    records = [record(), of("a-b", record())];
+    expect(await verdictOn(image.replace("team-a", "team-a-b"))).toBe(ADMITTED);
   });
 });
 

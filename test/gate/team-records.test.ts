@@ -1,21 +1,21 @@
 import type { RequestListener } from "node:http";
 import type { Server } from "node:https";
-import { RECORD_KEY, type TeamRecord } from "../../policies/admission/gate/records";
+import { RECORD_KEY, RECORD_LABEL, type TeamRecord } from "../../policies/admission/gate/records";
 import { teamRecords } from "../../tools/gate/team-records";
 import { certificateFor, listen } from "../cli/support/tls";
 
 const tls = certificateFor("kubernetes.default.svc");
 const record = (namespace: string): TeamRecord => ({
   namespace,
-  repository: `registry.test/${namespace}`,
+  repository: `registry.test:5000/${namespace}`,
   forges: [],
   sources: {},
   stageImages: [],
   jailedRuntimeClass: null,
   pipelines: [],
 });
-const configMap = (name: string, creationTimestamp: string, text?: string) => ({
-  metadata: { name, creationTimestamp },
+const configMap = (name: string, creationTimestamp: string, text?: string, team = name.slice(0, 1)) => ({
+  metadata: { name, creationTimestamp, labels: { [RECORD_LABEL]: team } },
   ...(text === undefined ? {} : { data: { [RECORD_KEY]: text } }),
 });
 const good = configMap("b-1", "2026-11-23T01:00:00Z", JSON.stringify(record("team-b")));
@@ -35,6 +35,7 @@ const read = () =>
   teamRecords(
     { host: "kubernetes.default.svc", localPort: port, caPem: tls.certificatePem, bearer: () => "token" },
     "ssf-verifier",
+    "registry.test:5000",
   )();
 const list =
   (...items: object[]): RequestListener =>
@@ -65,6 +66,21 @@ test.each([
   await expect(read()).rejects.toThrow(message);
   answer = list(good);
   expect(await read()).toHaveLength(1);
+});
+
+test.each<[string, Partial<TeamRecord>]>([
+  ["repository", { repository: "registry.test:5000/team-b" }],
+  ["namespace", { namespace: "team-b" }],
+  ["repository and namespace", { repository: "registry.test:5000/team-b", namespace: "team-b" }],
+  ["repository in another registry", { repository: "elsewhere.test/team-a" }],
+  ["repository, all of them", { repository: "registry.test:5000" }],
+])("a record of one team that claims another's %s spoils all of them", async (_, claimed) => {
+  const claiming = (changes: Partial<TeamRecord>) =>
+    list(good, configMap("a-1", "2026-11-23T02:00:00Z", JSON.stringify({ ...record("team-a"), ...changes })));
+  answer = claiming(claimed);
+  await expect(read()).rejects.toThrow(/SSF-VERIFY-008 ConfigMap a-1: a record of team a for /);
+  answer = claiming({});
+  expect(await read()).toHaveLength(2);
 });
 
 test("an API server that refuses is no empty list", async () => {

@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
 import { ecdsaKeyPair, signDefinition, unsignedTeamPipeline, verifyDefinition } from "../../pipelines";
-import { type FactoryConfig, parseConfig } from "../../stacks/config";
+import { type TeamConfig, parseConfig } from "../../stacks/config";
 import { type DefinitionKeys, definitionKeys, promptSigner } from "../../stacks/definition-keys";
 import { teamArgs } from "../pipelines/fixtures";
 import { kmsPrograms, type ServiceKey, serviceKey } from "../support/kms";
@@ -15,9 +15,9 @@ import { render, valueOf } from "../support/render";
 
 const bin = dirname(programPath("cosign") ?? "");
 
-const settings = (more: Record<string, string> = {}) => parseConfig({ kind: "factory", ...more }) as FactoryConfig;
+const settings = (more: Record<string, string> = {}) => parseConfig({ kind: "team", team: "a", ...more }) as TeamConfig;
 
-const keysOf = async (config: FactoryConfig) => {
+const keysOf = async (config: TeamConfig) => {
   const keys: DefinitionKeys[] = [];
   const rendering = await render(() => Promise.resolve(void keys.push(definitionKeys(config, bin))));
   const [values] = await valueOf(pulumi.unsecret(pulumi.output(keys)));
@@ -70,7 +70,7 @@ test("a key of a file signs, with the former keys of another", async () => {
 
 test("files that hold no such keys are refused, without showing them", () => {
   const secret = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n";
-  const refused = (config: FactoryConfig, message: RegExp) => {
+  const refused = (config: TeamConfig, message: RegExp) => {
     expect(() => definitionKeys(config, bin)).toThrow(message);
     expect(() => definitionKeys(config, bin)).not.toThrow(/secret/);
   };
@@ -162,7 +162,7 @@ describeWith("cosign")("a key of a service", () => {
     expect(() => definitionKeys(config, bin)).not.toThrow();
   });
 
-  test("that the factory's stack does not know yet gives no signature", () => {
+  test("that the team's stack does not know yet gives no signature", () => {
     const [key, other] = [serviceKey(directory, "prime256v1"), serviceKey(directory, "prime256v1")];
     expect(() => signed(key, other.publicKeyPem)).toThrow(/SSF-KMS-004 .* does not hold .*\n  rule: /);
     expect(() => signed(key)).not.toThrow();

@@ -1,12 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 
 import * as pulumi from "@pulumi/pulumi";
 
 import { falcoFiles } from "../../components/falco";
-import { NetworkPolicies } from "../../components/lib/network-policies";
-import { ed25519KeyPair, type Task } from "../../pipelines";
+import { type Task, type TektonObject, verifyDefinition } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { FACTORY_NAMESPACES } from "../../policies/admission";
 import { factoryStack } from "../../stacks/factory";
@@ -16,70 +15,12 @@ import { factoryImages, image, readToolchain, source, stageImages } from "../../
 import { images } from "../../tools/toolchain/images";
 import { writeFiles } from "../../trust";
 import { ceremony } from "../trust/support/world";
+import { kmsPrograms, serviceKey } from "../support/kms";
+import { clusterOutputs, factoryOutputs } from "../support/outputs";
+import { describeWith } from "../support/programs";
 import { inputAt, render, type Rendering, testCertificates, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
-
-const clusterOutputs = {
-  schema: SCHEMA,
-  kubeconfig: "kubeconfig",
-  clusterIdentifier: "ssf",
-  runtimeClasses: { jailed: "jailed", networked: "networked" },
-  networkPolicies: NetworkPolicies.Cilium,
-  apiServer: "https://127.0.0.1:6443",
-};
-
-const keys = ed25519KeyPair(Buffer.alloc(32, 1).toString("base64"));
-
-const factoryOutputs = {
-  schema: SCHEMA,
-  kubeconfig: "kubeconfig",
-  clusterIdentifier: "ssf",
-  runtimeClasses: clusterOutputs.runtimeClasses,
-  networkPolicies: NetworkPolicies.Cilium,
-  registry: { host: "registry.example:5000", namespace: "ssf-registry", service: "registry", caPem: "CA" },
-  registryReadersKey: "k",
-  trustDomain: "factory.example",
-  provenance: {
-    builderId: "https://b.example",
-    signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
-    certificateAuthorityPem: "CA",
-    log: {
-      url: "https://rekor.example:3000",
-      host: "rekor.example",
-      namespace: "ssf-rekor",
-      service: "rekor",
-      port: 3000,
-      caPem: "CA",
-      publicKeyPem: "PUBLIC",
-    },
-  },
-  trust: {
-    builderId: "https://b.example",
-    authority: { url: "https://fulcio.example", chainPem: testCertificates("FULCIO", "ROOT") },
-    log: { url: "https://rekor.example:3000", publicKeyPem: "PUBLIC" },
-    signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
-    images: [testImage("stage-go")],
-  },
-  definitions: { ...keys, formerPublicKeysPem: [] },
-  forge: {
-    url: "https://forge.example",
-    namespace: "ssf-forge",
-    service: "forge",
-    username: "developer",
-    password: "f",
-    caPem: "CA",
-  },
-  stageImages: {
-    "stage-git": testImage("stage-git"),
-    "stage-go": testImage("stage-go"),
-    "stage-node": testImage("stage-node"),
-    "stage-python": testImage("stage-python"),
-    "stage-publish": testImage("stage-publish"),
-    "stage-trigger": testImage("stage-trigger"),
-    "stage-scan": testImage("stage-scan"),
-  },
-};
 
 const referenceTo = (outputs: Record<string, unknown>) => (type: string) =>
   type === "pulumi:pulumi:StackReference" ? { outputs, secretOutputNames: [] } : {};
@@ -88,6 +29,13 @@ describe("outputs of a stack", () => {
   test("of the right form are taken", () => {
     expect(parseOutputs("cluster", "cluster", clusterOutputs)).toEqual(clusterOutputs);
     expect(parseOutputs("factory", "dev", factoryOutputs)).toEqual(factoryOutputs);
+  });
+
+  test("of a factory of another version are refused, with the stack and the command that mends it", () => {
+    const older = { ...factoryOutputs, schema: SCHEMA - 1 };
+    expect(() => parseOutputs("factory", "dev", older)).toThrow(
+      /SSF-STACK-002 stack dev, output schema: [^]*Run pulumi up --stack dev/,
+    );
   });
 
   test("of a stack that is not up name the stack and the command", () => {
@@ -172,7 +120,6 @@ describe("stack of kind factory", () => {
     const top = rendering.resources.filter(({ parent }) => parent === "").map(({ type }) => type);
     expect(top.filter((type) => !type.startsWith("pulumi:pulumi:Stack")).sort()).toEqual([
       "pulumi:providers:kubernetes",
-      "random:index/randomBytes:RandomBytes",
       "random:index/randomBytes:RandomBytes",
       "secure-software-factory:index:Admission",
       "secure-software-factory:index:CertManager",
@@ -317,30 +264,75 @@ describe("stack of kind team", () => {
     expect((await run()).resources).toEqual(rendering.resources);
   });
 
-  test("leaves the signing to the service that holds the key, one signature a definition", async () => {
-    const { publicKeyPem } = keys;
-    const definitions = { publicKeyPem, keyReference: "awskms:///alias/definitions", formerPublicKeysPem: [] };
-    const rendering = await render(() => teamStack({ ...config, languages: "go" }), {
-      extra: (type, name) =>
-        type === "kms:index:Signature"
-          ? { signature: `signature of ${name}` }
-          : referenceTo({ ...factoryOutputs, definitions })(type),
+  test("signs with a key of its own, which only its own outputs have, as a secret", async () => {
+    const outputsOf = async (team: string, seed: string) => {
+      let outputs: pulumi.Inputs = {};
+      const rendering = await render(
+        async () => {
+          outputs = await teamStack({ ...config, team, languages: "go" });
+        },
+        {
+          extra: (type) =>
+            type === "random:index/randomBytes:RandomBytes"
+              ? { base64: Buffer.alloc(32, seed).toString("base64") }
+              : referenceTo(factoryOutputs)(type),
+        },
+      );
+      await expect(pulumi.isSecret(pulumi.output(outputs.definitions))).resolves.toBe(true);
+      await expect(pulumi.isSecret(pulumi.output(outputs.definitionsPublicKeyPem))).resolves.toBe(false);
+      const plain = parseOutputs("team", `team-${team}`, await valueOf(pulumi.unsecret(pulumi.output(outputs))));
+      return { ...plain, task: rendering.get("team-task-go-build") };
+    };
+    const [a, b] = [await outputsOf("a", "A"), await outputsOf("b", "B")];
+    for (const [own, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const task = own.task.inputs as unknown as TektonObject;
+      expect(own.task.secrets).toEqual([]);
+      expect(verifyDefinition(task, own.definitionsPublicKeyPem)).toBe(true);
+      expect(verifyDefinition(task, other.definitionsPublicKeyPem)).toBe(false);
+      expect(own.definitions).toMatchObject({ publicKeyPem: own.definitionsPublicKeyPem });
+    }
+    expect(JSON.stringify(a.task)).not.toContain("PRIVATE KEY");
+  });
+
+  describeWith("cosign")("with a key of a service", () => {
+    const environment = process.env;
+    const directory = mkdtempSync(join(tmpdir(), "ssf-keys-"));
+    beforeEach(() => {
+      process.env = { ...environment, PATH: [kmsPrograms, environment.PATH].join(delimiter) };
     });
-    const signatures = rendering.resources.filter(({ type }) => type === "kms:index:Signature");
-    const stages = ["build", "ingest-dependencies", "ingest-source", "publish", "scan"];
-    expect(signatures.map(({ name }) => name)).toEqual([
-      "signature-pipeline-go",
-      ...stages.map((stage) => `signature-task-go-${stage}`),
-    ]);
-    expect(signatures.map(({ inputs }) => inputs)).toEqual(
-      signatures.map(() => ({
-        checksum: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
-        keyReference: "awskms:///alias/definitions",
-        publicKeyPem,
-      })),
-    );
-    expect(inputAt(rendering.get("team-task-go-build"), "metadata.annotations")).toEqual({
-      "tekton.dev/signature": "signature of signature-task-go-build",
+    afterEach(() => {
+      process.env = environment;
+    });
+    afterAll(() => rmSync(directory, { recursive: true }));
+
+    test("leaves the signing to that service, one signature a definition", async () => {
+      const { reference, publicKeyPem } = serviceKey(directory, "prime256v1");
+      const rendering = await render(
+        () => teamStack({ ...config, languages: "go", definitionsKeyReference: reference }),
+        {
+          extra: (type, name) =>
+            type === "kms:index:Signature" ? { signature: `signature of ${name}` } : referenceTo(factoryOutputs)(type),
+        },
+      );
+      const signatures = rendering.resources.filter(({ type }) => type === "kms:index:Signature");
+      const stages = ["build", "ingest-dependencies", "ingest-source", "publish", "scan"];
+      expect(signatures.map(({ name }) => name)).toEqual([
+        "signature-pipeline-go",
+        ...stages.map((stage) => `signature-task-go-${stage}`),
+      ]);
+      expect(signatures.map(({ inputs }) => inputs)).toEqual(
+        signatures.map(() => ({
+          checksum: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
+          keyReference: reference,
+          publicKeyPem,
+        })),
+      );
+      expect(inputAt(rendering.get("team-task-go-build"), "metadata.annotations")).toEqual({
+        "tekton.dev/signature": "signature of signature-task-go-build",
+      });
     });
   });
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 import { FALCO_NAME, FALCO_NAMESPACE } from "../../components/falco";
-import { teamNamespace } from "../../components/team";
+import { teamNamespace } from "../../components/lib/names";
 import { ORIGIN } from "../../policies/runtime";
 import type { Kubectl } from "./kubectl";
 

@@ -52,7 +52,7 @@ export interface Session {
   /** Anybody else, by user and groups. */
   as: (user: string, ...groups: string[]) => Actor;
   kubectl: Kubectl;
-  /** Signs as the factory's stack does. */
+  /** Signs as the team's stack does. */
   signer: DefinitionSigner;
   /** A run that a member may start. Its commit does not exist, so it is for dry runs only. */
   goodRun: PipelineRun;
@@ -299,7 +299,7 @@ export const openStand = async (
       signal,
       create,
       workbench,
-      signer: promptSigner(factory.definitions, toolchain.bin),
+      signer: promptSigner(team.definitions, toolchain.bin),
       admin: actor(kubectl, api, signal),
       member: actor(kubectl, api, signal, {
         user: "attacker",

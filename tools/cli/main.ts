@@ -6,6 +6,7 @@ import type { AlertsOptions } from "./verbs/alerts";
 import type { AttackOptions } from "./verbs/attack";
 import type { BuildOptions } from "./verbs/build";
 import type { GraphOptions } from "./verbs/graph";
+import type { TeamRemoveOptions } from "./verbs/team";
 import type { TrustInitOptions, TrustOptions, TrustRotateOptions, TrustSignOptions } from "./verbs/trust";
 import type { VerifyOptions } from "./verbs/verify";
 import type { WorkspaceOptions } from "./workspace";
@@ -41,7 +42,10 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
       .command(name)
       .description(description)
       .addOption(jsonOption())
-      .option("--stacks <names>", "stacks: cluster, factory and teams, joined by commas (default: cluster,dev,team-a)")
+      .option(
+        "--stacks <names>",
+        "stacks: cluster, factory and teams, joined by commas (default: cluster, dev, each Pulumi.team-*.yaml)",
+      )
       .option("--config <stack:key=value>", "replace a configuration value of a stack; may be repeated", several);
 
   verb("up", "bring up everything that is missing: toolchain, cluster, factory, teams").action(
@@ -50,6 +54,23 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
   verb("down", "remove everything that up made, but the caches").action(async (options: Common) =>
     finish(await (await import("./verbs/down.js")).down(options)),
   );
+  const team = program
+    .command("team")
+    .description("make and remove teams: each has a stack, and a file with its settings");
+  verb("new", "write the settings of a new team, Pulumi.team-<name>.yaml; up makes the team", team)
+    .argument("<name>", "name of the team; its namespace is team-<name>")
+    .action(async (name: string, options: Common) =>
+      finish(await (await import("./verbs/team.js")).teamNew(name, options)),
+    );
+  verb("list", "list the teams that have settings, and say which of them are up", team).action(
+    async (options: Common) => finish(await (await import("./verbs/team.js")).teamList(options)),
+  );
+  verb("remove", "remove a team with all that it has, and its settings; other teams stay as they are", team)
+    .argument("<name>", "name of the team")
+    .option("--yes", "do not ask")
+    .action(async (name: string, options: TeamRemoveOptions) =>
+      finish(await (await import("./verbs/team.js")).teamRemove(name, options)),
+    );
   verb("build", "build a program; ends with its image by digest, signed")
     .argument("<source>", "a directory of a git repository, or the https address of one")
     .option("--commit <id>", "commit to build (default: HEAD)")

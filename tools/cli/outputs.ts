@@ -1,8 +1,10 @@
 import { FactoryError } from "../../components/lib/errors";
 import type { StackKind } from "../../stacks/config";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
+import { type NamedTeam, namedTeam } from "../../stacks/named-teams";
 import { stackOutputs } from "./pulumi";
-import { hasState, type Workspace } from "./workspace";
+import { type PlannedStack, project } from "./stack-plan";
+import { hasState, stackConfiguration, type Workspace } from "./workspace";
 
 const notUp = (stack: string): FactoryError =>
   new FactoryError({
@@ -29,24 +31,46 @@ export const readOutputs = async <K extends StackKind>(
 export const factoryStack = ({ stacks }: Workspace): string =>
   stacks.find(({ role }) => role === "factory")?.name ?? "dev";
 
+const teamStacks = ({ stacks }: Workspace): PlannedStack[] => stacks.filter(({ role }) => role === "team");
+
+/** The teams of the workspace by their settings, whether they are up or not. */
+export const workspaceTeams = async (workspace: Workspace): Promise<NamedTeam[]> => {
+  const teams = await Promise.all(
+    teamStacks(workspace).map(async (stack) =>
+      namedTeam(stack.name, project, await stackConfiguration(workspace, stack)),
+    ),
+  );
+  return teams.filter((team) => team !== undefined);
+};
+
+/** The outputs of every team's stack that is up. */
+export const readTeams = async (workspace: Workspace): Promise<StackOutputs["team"][]> => {
+  if (!hasState(workspace)) return [];
+  const teams = teamStacks(workspace).map(async ({ name }) => {
+    const values = (await stackOutputs(workspace, name)) ?? {};
+    return Object.keys(values).length === 0 ? undefined : parseOutputs("team", name, values as Record<string, unknown>);
+  });
+  return (await Promise.all(teams)).filter((team) => team !== undefined);
+};
+
 /**
  * The outputs of a team's stack.
  *
  * @param team name of the team or of its stack. @default the first team
  */
 export const readTeam = async (workspace: Workspace, team?: string): Promise<StackOutputs["team"]> => {
-  const names = workspace.stacks.filter(({ role }) => role === "team").map(({ name }) => name);
-  if (team === undefined || names.includes(team)) return readOutputs(workspace, "team", team ?? names[0] ?? "team-a");
-  for (const name of names) {
-    const outputs = await readOutputs(workspace, "team", name);
-    if (outputs.team === team) return outputs;
-  }
+  const teams = await workspaceTeams(workspace);
+  const found = team === undefined ? teams[0] : teams.find((one) => one.team === team || one.stack === team);
+  if (found !== undefined) return readOutputs(workspace, "team", found.stack);
   throw new FactoryError({
     code: "SSF-CLI-006",
     path: "--team",
-    given: `"${team}"`,
+    given: team === undefined ? "no team at all" : `"${team}"`,
     rule: "The team must have a stack.",
-    fix: `Give one of ${names.join(", ")}.`,
+    fix:
+      teams.length === 0
+        ? "Run ./factory team new <name>, then ./factory up."
+        : `Give one of ${teams.map(({ team: name }) => name).join(", ")}.`,
   });
 };
 

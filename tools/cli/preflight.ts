@@ -4,7 +4,7 @@ import { homedir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { FactoryError, type Problem } from "../../components/lib/errors";
 import { execute } from "../process";
-import { project } from "./workspace";
+import { project } from "./stack-plan";
 import { type BuildOptions, modulesToCompile } from "../toolchain/index";
 import { cache } from "../toolchain/paths";
 

@@ -10,8 +10,8 @@ import { FactoryError } from "../../components/lib/errors";
 import { afterEvent, startOfUpdate, type UpdateProgress } from "./engine-events";
 import { DidNotHold } from "./outcome";
 import { execute, isAlive, lastLines } from "../process";
-import type { PlannedStack } from "./stack-plan";
-import { knownSalt, project, pulumiEnvironment, scratchDirectory, type Workspace, writeConfigFile } from "./workspace";
+import { type PlannedStack, project } from "./stack-plan";
+import { knownSalt, pulumiEnvironment, scratchDirectory, type Workspace, writeConfigFile } from "./workspace";
 
 /** Runs the Pulumi CLI in the scratch project, where it can dirty nothing. */
 const pulumi = async (workspace: Workspace, args: readonly string[], input?: string): Promise<string> => {

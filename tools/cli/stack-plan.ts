@@ -1,4 +1,8 @@
 import { FactoryError } from "../../components/lib/errors";
+import { namedTeams } from "../../stacks/named-teams";
+
+/** Pulumi project of the factory. */
+export const project = "secure-software-factory";
 
 /** What a stack is for; the committed file of the first stack of a role is the pattern for others. */
 export type Role = "cluster" | "factory" | "team";
@@ -13,10 +17,15 @@ export interface PlannedStack {
   overrides: Record<string, unknown>;
 }
 
-/** Stacks that the repository has configuration for, in the order in which they are brought up. */
-export const defaultStacks = "cluster,dev,team-a";
-
 const patterns: Record<Role, string> = { cluster: "cluster", factory: "dev", team: "team-a" };
+
+/** The stacks that a directory has configuration for, in the order in which they are brought up; the teams by name. */
+export const defaultStacks = (directory: string): string => {
+  const teams = namedTeams(directory, project).filter(
+    ({ stack, factoryStack }) => stack.startsWith("team-") && factoryStack === patterns.factory,
+  );
+  return [patterns.cluster, patterns.factory, ...teams.map(({ stack }) => stack)].join(",");
+};
 
 const roleAt = (index: number): Role => (index === 0 ? "cluster" : index === 1 ? "factory" : "team");
 
@@ -31,14 +40,14 @@ const stackName = /^[A-Za-z0-9_.-]{1,100}$/;
 
 const namesIn = (list: string): string[] => {
   const names = list.split(",").map((name) => name.trim());
-  const good = names.length >= 3 && new Set(names).size === names.length && names.every((name) => stackName.test(name));
+  const good = names.length >= 2 && new Set(names).size === names.length && names.every((name) => stackName.test(name));
   if (good) return names;
   throw new FactoryError({
     code: "SSF-CLI-002",
     path: "--stacks",
     given: `"${list}"`,
-    rule: "Three or more different stack names: the cluster's, the factory's, and those of the teams.",
-    fix: `Write for instance --stacks ${defaultStacks}.`,
+    rule: "Two or more different stack names: the cluster's, the factory's, and those of the teams.",
+    fix: "Write for instance --stacks cluster,dev,team-a.",
   });
 };
 
@@ -55,7 +64,7 @@ const valueOf = (text: string): unknown => {
 /**
  * The stacks to work on.
  *
- * @param list names joined by commas: cluster, factory, one or more teams
+ * @param list names joined by commas: cluster, factory, and the teams
  * @param configuration `<stack>:<key>=<value>` each; the value is JSON, or else text
  */
 export const planStacks = (list: string, configuration: readonly string[]): PlannedStack[] => {

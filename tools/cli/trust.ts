@@ -17,7 +17,8 @@ import {
 import { holdCeremony, type Keyring, readKeys, signTrust } from "./ceremony";
 import { factoryStack } from "./outputs";
 import { stackOutputs } from "./pulumi";
-import { hasState, project, stackConfiguration, type Workspace } from "./workspace";
+import { project } from "./stack-plan";
+import { hasState, stackConfiguration, type Workspace } from "./workspace";
 
 /** Said whenever keys of a development ceremony are made or used. */
 export const developmentWarning =

@@ -6,13 +6,10 @@ import { delimiter, join, resolve } from "node:path";
 import { parse, stringify } from "yaml";
 import { FactoryError } from "../../components/lib/errors";
 import { readToolchain, type Toolchain } from "../../stacks/toolchain";
-import { defaultStacks, type PlannedStack, planStacks } from "./stack-plan";
+import { defaultStacks, type PlannedStack, planStacks, project } from "./stack-plan";
 
 /** Root of the checkout. */
 export const repository = resolve(__dirname, "../..");
-
-/** Pulumi project of the factory. */
-export const project = "secure-software-factory";
 
 /** Where a factory keeps its state, and which stacks it is made of. */
 export interface Workspace {
@@ -40,7 +37,7 @@ export const stateDirectory = (env: NodeJS.ProcessEnv = process.env): string =>
 export const openWorkspace = (options: WorkspaceOptions, env: NodeJS.ProcessEnv = process.env): Workspace => ({
   state: stateDirectory(env),
   program: repository,
-  stacks: planStacks(options.stacks ?? env.SSF_STACKS ?? defaultStacks, [
+  stacks: planStacks(options.stacks ?? env.SSF_STACKS ?? defaultStacks(repository), [
     ...(env.SSF_CONFIG?.split("\n").filter((line) => line !== "") ?? []),
     ...(options.config ?? []),
   ]),

@@ -61,6 +61,7 @@ const main = (): void => {
         ...service,
       },
       VERIFIER_NAMESPACE,
+      registry.host,
     ),
   });
   const verdicts = new Verdicts({

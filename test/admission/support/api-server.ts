@@ -123,8 +123,12 @@ const answerOf = (status: number, text: string): Answer => {
   }
 };
 
-/** Starts one; whatever goes wrong on the way, nothing of it stays. */
-export const startApiServer = async (): Promise<ApiServer> => {
+/**
+ * Starts one; whatever goes wrong on the way, nothing of it stays.
+ *
+ * @param controllers controllers of Kubernetes beside the one of admission policies. @default none
+ */
+export const startApiServer = async (controllers: readonly string[] = []): Promise<ApiServer> => {
   const bin = controlPlaneBin() ?? "";
   const directory = mkdtempSync(join(tmpdir(), "ssf-api-server-"));
   const children: { child: ChildProcess; log: string[] }[] = [];
@@ -220,7 +224,7 @@ export const startApiServer = async (): Promise<ApiServer> => {
     start(
       "kube-controller-manager",
       `--kubeconfig=${join(directory, "kubeconfig")}`,
-      "--controllers=validatingadmissionpolicy-status-controller",
+      `--controllers=${["validatingadmissionpolicy-status-controller", ...controllers].join(",")}`,
       "--leader-elect=false",
       `--secure-port=${await freePort()}`,
       "--bind-address=127.0.0.1",

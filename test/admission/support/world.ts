@@ -59,6 +59,7 @@ const admission = () =>
 const team = () =>
   new Team("team", {
     team: "a",
+    owner: "team-a",
     accounts: pipeline.stages.map(({ serviceAccount, network }) => ({ name: serviceAccount, network })),
     definitions: [
       verificationPolicyOf({ team: "a", namespace: teamSpace }, [
@@ -77,7 +78,8 @@ const team = () =>
     egress: { forges: [], registries: [] },
   });
 
-const crds = (): readonly KubernetesObject[] =>
+/** Tekton's kinds. */
+export const crds = (): readonly KubernetesObject[] =>
   coreObjects({
     source: source(readToolchain(), "tekton"),
     version: "v0",

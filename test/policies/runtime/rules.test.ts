@@ -1,6 +1,6 @@
 import { parse } from "yaml";
 
-import { teamNamespace } from "../../../components/team";
+import { teamNamespace } from "../../../components/lib/names";
 import { go, unsignedTeamPipeline } from "../../../pipelines";
 import { COMMON_FIELDS, FALCO, PRIORITIES, rulesFile, runtimePolicy } from "../../../policies/runtime";
 import { ATTACKS, LEGITIMATE } from "./events";

@@ -18,7 +18,8 @@ import {
 /** What lives in a cluster that is about to go need not answer any more. */
 const unreachableIsGone = { PULUMI_K8S_DELETE_UNREACHABLE: "true" };
 
-const destroyStep = (workspace: Workspace, stack: PlannedStack, env: Record<string, string> = {}): Step => ({
+/** The step that removes all that is in a stack, and the stack. */
+export const destroyStep = (workspace: Workspace, stack: PlannedStack, env: Record<string, string> = {}): Step => ({
   title: `stack ${stack.name}`,
   run: async ({ note, status }) => {
     status("reading its state");

@@ -23,7 +23,7 @@ const pipelines = async (options: GraphOptions): Promise<PicturedPipeline[]> => 
   const workspace = openWorkspace(options);
   if (options.team === undefined && !hasState(workspace)) {
     console.error("no factory is up here: drawn as a team gets it by default");
-    return languages.map(defaultPipeline);
+    return languages.map((language) => defaultPipeline(language));
   }
   const team = await readTeam(workspace, options.team);
   return Object.values(team.pipelines).map(({ name, stages }) => ({

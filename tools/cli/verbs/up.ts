@@ -1,6 +1,8 @@
+import { requireDistinctTeams } from "../../../stacks/named-teams";
 import { readToolchain } from "../../../stacks/toolchain";
 import { describeChanges, describeProgress } from "../engine-events";
 import { exitCode, type ExitCode } from "../outcome";
+import { workspaceTeams } from "../outputs";
 import { requireKubeconfig } from "../preflight";
 import { type ReadyStack, readyStack, update } from "../pulumi";
 import type { PlannedStack } from "../stack-plan";
@@ -65,6 +67,7 @@ export const up = async (options: WorkspaceOptions & { json: boolean }): Promise
     run: async () => {
       const toolchain = readToolchain();
       await prepareState(workspace, toolchain);
+      requireDistinctTeams(await workspaceTeams(workspace));
       await ensureTrust(workspace);
       for (const stack of workspace.stacks)
         await requireKubeconfig(await stackConfiguration(workspace, stack), toolchain.bin);

@@ -5,7 +5,7 @@ import { goodRunOf } from "../attack-session";
 import { builtImage } from "../built-image";
 import { type Kubectl, openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
-import { factoryStack, readOutputs } from "../outputs";
+import { factoryStack, readOutputs, readTeams } from "../outputs";
 import { allHeld, type Check } from "../provenance";
 import { checkObjects, ruleNames } from "../self-checks";
 import { readCluster } from "../self-cluster";
@@ -28,8 +28,7 @@ const firstName = async (kubectl: Kubectl, resource: string, namespace: string):
 
 const look = async (workspace: Workspace): Promise<SelfReport> => {
   const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
-  const names = workspace.stacks.filter(({ role }) => role === "team").map(({ name }) => name);
-  const teams = await Promise.all(names.map((name) => readOutputs(workspace, "team", name)));
+  const teams = await readTeams(workspace);
   const kubectl = openKubectl(factory.kubeconfig);
   const objects = await readCluster(kubectl);
   const images = factoryImages(readToolchain());

@@ -4,7 +4,7 @@ import { checkpointMemory } from "../checkpoint";
 import { openKubectl } from "../kubectl";
 import { askLog, type LogFindings, openLog } from "../log";
 import { exitCode, type ExitCode } from "../outcome";
-import { factoryStack, readOutputs } from "../outputs";
+import { factoryStack, readOutputs, readTeams } from "../outputs";
 import { checkImage } from "../image-checks";
 import { allHeld, type Check } from "../provenance";
 import { type ImageReference, openRegistry, parseImage } from "../registry";
@@ -21,27 +21,26 @@ export interface VerifyOptions extends WorkspaceOptions {
 }
 
 const owner = async (workspace: Workspace, { host, path, digest }: ImageReference): Promise<StackOutputs["team"]> => {
-  const repositories: string[] = [];
-  for (const { name, role } of workspace.stacks) {
-    if (role !== "team") continue;
-    const team = await readOutputs(workspace, "team", name);
-    if (`${host}/${path}`.startsWith(`${team.registryRepository}/`)) return team;
-    repositories.push(team.registryRepository);
-  }
+  const teams = await readTeams(workspace);
+  const found = teams.find(({ registryRepository }) => `${host}/${path}`.startsWith(`${registryRepository}/`));
+  if (found !== undefined) return found;
   throw new FactoryError({
     code: "SSF-VERIFY-004",
     path: `${host}/${path}@${digest}`,
     given: "no image of a team of this factory",
     rule: "A factory vouches for the images of its own teams.",
-    fix: `Give an image below ${repositories.join(" or ")}.`,
+    fix:
+      teams.length === 0
+        ? "Bring up a team by ./factory up, then build the image."
+        : `Give an image below ${teams.map(({ registryRepository }) => registryRepository).join(" or ")}.`,
   });
 };
 
 /** Looks at everything that the provenance of an image says. */
 export const verifyImage = async (workspace: Workspace, text: string, options: VerifyOptions): Promise<Check[]> => {
   const image = parseImage(text);
-  const team = await owner(workspace, image);
   const factory = await readOutputs(workspace, "factory", factoryStack(workspace));
+  const team = await owner(workspace, image);
   const { registry, provenance } = team;
   const { log } = provenance;
   const kubectl = openKubectl(team.kubeconfig);

@@ -1,0 +1,100 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type ApiServer, describeWithApiServer } from "../admission/support/api-server";
+import { engineBin } from "../cli/support/engine";
+import { type Checkout, copyCheckout } from "../support/checkout";
+import { importFactory, startFactoryCluster } from "../support/served-factory";
+
+jest.setTimeout(900_000);
+
+const describeWithBoth = engineBin() === undefined ? describe.skip : describeWithApiServer;
+
+describeWithBoth("teams, by the real engine, on a real API server", () => {
+  let server: ApiServer;
+  let checkout: Checkout;
+  beforeAll(async () => {
+    checkout = copyCheckout();
+    server = await startFactoryCluster();
+    await importFactory(checkout, server);
+  });
+  afterAll(async () => {
+    await server.stop();
+    checkout.remove();
+  });
+
+  /** Where everything is that belongs to a team, in and out of its namespace. */
+  const placesOf = (team: string) => [
+    `/api/v1/namespaces/team-${team}`,
+    `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/ssf-runs-team-${team}`,
+    `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/ssf-runs-team-${team}`,
+  ];
+  const recordsOf = (team: string) =>
+    `/api/v1/namespaces/ssf-verifier/configmaps?labelSelector=secure-software-factory.dev%2Fverified-team%3D${team}`;
+  /** What of a team exists, each with its version. */
+  const standing = async (team: string): Promise<string[]> => {
+    type Read = { metadata: { name: string; resourceVersion: string } };
+    const answers = await Promise.all(placesOf(team).map((place) => server.ask("GET", place)));
+    const found = answers.filter(({ status }) => status === 200).map(({ body }) => body as Read);
+    const records = (await server.ask("GET", recordsOf(team))).body as { items: Read[] };
+    return [...found, ...records.items].map(({ metadata: { name, resourceVersion } }) => `${name} ${resourceVersion}`);
+  };
+  const up = (team: string) => `pulumi up --stack team-${team} --yes --skip-preview`;
+  const make = (team: string) => `
+    ./factory team new ${team}
+    pulumi stack init team-${team}
+    pulumi config set languages go --stack team-${team}
+    ${up(team)}`;
+
+  test("are made from their files, each with namespace, rule and record", async () => {
+    await checkout.output(make("payments"));
+    await checkout.output(make("shop"));
+    for (const team of ["payments", "shop"])
+      expect((await standing(team)).map((one) => one.replace(/(-[0-9a-f]{12})? \d+$/, ""))).toEqual([
+        `team-${team}`,
+        `ssf-runs-team-${team}`,
+        `ssf-runs-team-${team}`,
+        team,
+      ]);
+  });
+
+  test("of one name are refused before anything is made, and with another name they are not refused for it", async () => {
+    const before = await standing("payments");
+    const settings = (team: string) =>
+      writeFileSync(join(checkout.directory, "Pulumi.second.yaml"), `config:\n  kind: team\n  team: ${team}\n`);
+    settings("payments");
+    const second = "pulumi preview --stack second";
+    const refused = await checkout.sh(`pulumi stack init second && ${second}`);
+    expect(refused.stdout).toMatch(/SSF-TEAM-001 config team: "payments" in the stacks second and team-payments/);
+    expect(refused.code).not.toBe(0);
+    settings("other");
+    expect(await checkout.output(second)).not.toContain("SSF-TEAM-001");
+    expect(await standing("payments")).toEqual(before);
+  });
+
+  test("of another state are refused by the API server, which leaves the team that is there as it is", async () => {
+    const stranger = copyCheckout();
+    try {
+      const before = await standing("payments");
+      await importFactory(stranger, server);
+      const refused = await stranger.sh(make("payments"));
+      expect(refused.code).not.toBe(0);
+      expect(refused.stdout).toMatch(/conflict with "pulumi-kubernetes-[^]*secure-software-factory\.dev\/owner/);
+      await stranger.output("pulumi destroy --stack team-payments --yes --skip-preview");
+      expect(await standing("payments")).toEqual(before);
+      await checkout.output(`${up("payments")} --expect-no-changes`);
+    } finally {
+      stranger.remove();
+    }
+  });
+
+  test("go with all that they have, and leave the others as they are", async () => {
+    const others = await standing("shop");
+    await checkout.output("./factory team remove payments --yes");
+    await server.askUntil(({ status }) => status === 404, "GET", placesOf("payments")[0] ?? "");
+    await server.askUntil(({ body }) => (body as { items: object[] }).items.length === 0, "GET", recordsOf("payments"));
+    expect(await standing("payments")).toEqual([]);
+    expect(await standing("shop")).toEqual(others);
+    expect(await checkout.output("./factory team list")).not.toContain("payments");
+    await checkout.output(`${up("shop")} --expect-no-changes`);
+  });
+});

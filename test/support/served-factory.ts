@@ -1,0 +1,39 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
+import { NetworkPolicies } from "../../components/lib/network-policies";
+import { project } from "../../tools/cli/stack-plan";
+import { type ApiServer, startApiServer } from "../admission/support/api-server";
+import { crds } from "../admission/support/world";
+import type { Checkout } from "./checkout";
+import { factoryOutputs } from "./outputs";
+
+/** What removes namespaces and dependents, and makes the account `default`. */
+const controllers = ["namespace-controller", "garbage-collector-controller", "serviceaccount-controller"];
+
+/** An API server with what a team's stack needs of a factory: Tekton's kinds, and the verifier's namespace. */
+export const startFactoryCluster = async (): Promise<ApiServer> => {
+  const server = await startApiServer(controllers);
+  try {
+    for (const crd of crds()) await server.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
+    const metadata = { name: VERIFIER_NAMESPACE };
+    await server.ask("POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata });
+    await server.askUntil(({ status }) => status === 200, "GET", "/apis/tekton.dev/v1alpha1/verificationpolicies");
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+};
+
+/** Gives a copy of the checkout the stack `dev` of a factory that is up on that API server, as far as teams read it. */
+export const importFactory = async (checkout: Checkout, { kubeconfig }: ApiServer): Promise<void> => {
+  const type = "pulumi:pulumi:Stack";
+  const outputs = { ...factoryOutputs, kubeconfig, runtimeClasses: null, networkPolicies: NetworkPolicies.Kubernetes };
+  const resources = [{ urn: `urn:pulumi:dev::${project}::${type}::${project}-dev`, custom: false, type, outputs }];
+  const manifest = { time: "2026-01-01T00:00:00Z", magic: "", version: "" };
+  const file = join(checkout.directory, "state/dev.json");
+  await checkout.output("pulumi stack init dev");
+  writeFileSync(file, JSON.stringify({ version: 3, deployment: { manifest, resources } }));
+  await checkout.output(`pulumi stack import --stack dev --file ${file}`);
+};
