@@ -74,14 +74,8 @@ export const readTeam = async (workspace: Workspace, team?: string): Promise<Sta
   });
 };
 
-/** The outputs of the first team that is another one; undefined when there is none. */
+/** The outputs of another team that is up; undefined when there is none. */
 export const readOtherTeam = async (
   workspace: Workspace,
   { team }: StackOutputs["team"],
-): Promise<StackOutputs["team"] | undefined> => {
-  for (const { name } of workspace.stacks.filter(({ role }) => role === "team")) {
-    const outputs = await readOutputs(workspace, "team", name);
-    if (outputs.team !== team) return outputs;
-  }
-  return undefined;
-};
+): Promise<StackOutputs["team"] | undefined> => (await readTeams(workspace)).find((one) => one.team !== team);
