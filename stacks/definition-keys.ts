@@ -64,7 +64,7 @@ export const stackSigner = (keys: DefinitionKeys): DefinitionSigner<pulumi.Input
     const signer = pulumi.secret(keys.privateKeyPem).apply(definitionSigner);
     return {
       publicKeyPem,
-      sign: (checksum, definition) => pulumi.unsecret(signer.apply(({ sign }) => sign(checksum, definition))),
+      sign: (checksum, definition) => pulumi.unsecret(signer.apply((own) => own.sign(checksum, definition))),
     };
   }
   const { keyReference } = keys;

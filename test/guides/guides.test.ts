@@ -83,7 +83,10 @@ describeWithBoth("the commands of the guide", () => {
     expect(vetted).toMatch(/"vet<br\/>jailed"/);
     const spoilt = "sed -i 's/^  results: \\[\\],/  results: [], writes: \"output\",/' vet.ts && npx tsx vet.ts";
     const refused = await checkout.sh(spoilt);
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/SSF-PIPELINE-004 .*output/)]);
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringMatching(/SSF-PIPELINE-003 workspaces\.output: written by build and vet/),
+    ]);
   });
 
   test("existing-cluster set what the stacks read", async () => {

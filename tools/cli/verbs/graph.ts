@@ -4,8 +4,8 @@ import { FactoryError } from "../../../components/lib/errors";
 import { defaultPipeline, mermaidPicture, type PicturedPipeline, svgPicture } from "../../../pipelines";
 import { languages } from "../languages";
 import { exitCode, type ExitCode } from "../outcome";
-import { readTeam } from "../outputs";
-import { hasState, openWorkspace, type WorkspaceOptions } from "../workspace";
+import { readTeam, readTeams } from "../outputs";
+import { openWorkspace, type WorkspaceOptions } from "../workspace";
 
 /** How a picture is written, by the name of its format. */
 export const formats = { svg: svgPicture, mermaid: mermaidPicture } as const;
@@ -21,11 +21,11 @@ export interface GraphOptions extends WorkspaceOptions {
 
 const pipelines = async (options: GraphOptions): Promise<PicturedPipeline[]> => {
   const workspace = openWorkspace(options);
-  if (options.team === undefined && !hasState(workspace)) {
-    console.error("no factory is up here: drawn as a team gets it by default");
+  const [team] = options.team === undefined ? await readTeams(workspace) : [await readTeam(workspace, options.team)];
+  if (team === undefined) {
+    console.error("no team is up here: drawn as a team gets it by default");
     return languages.map((language) => defaultPipeline(language));
   }
-  const team = await readTeam(workspace, options.team);
   return Object.values(team.pipelines).map(({ name, stages }) => ({
     name: `${name} of ${team.team}`,
     description: `How ${team.team} builds programs in ${name}.`,

@@ -8,9 +8,9 @@ import { type NamedTeam, namedTeams, requireDistinctTeams } from "../../../stack
 import { readToolchain } from "../../../stacks/toolchain";
 import { columns } from "../columns";
 import { exitCode, type ExitCode } from "../outcome";
-import { factoryStack } from "../outputs";
+import { factoryStack, workspaceTeams } from "../outputs";
 import { existingStacks } from "../pulumi";
-import { planStacks, project } from "../stack-plan";
+import { type PlannedStack, project } from "../stack-plan";
 import { displayFor, runSteps, type Step } from "../steps";
 import { hasState, openWorkspace, prepareState, type Workspace, type WorkspaceOptions } from "../workspace";
 import { destroyStep } from "./down";
@@ -141,9 +141,8 @@ const confirmed = async (question: string): Promise<boolean> => {
 export const teamRemove = async (name: string, options: TeamRemoveOptions): Promise<ExitCode> => {
   const workspace = openWorkspace(options);
   const factory = factoryStack(workspace);
-  const stack =
-    namedTeams(workspace.program, project).find((one) => one.team === name && one.factoryStack === factory)?.stack ??
-    stackOf(name);
+  const teams = [...(await workspaceTeams(workspace)), ...namedTeams(workspace.program, project)];
+  const stack = teams.find((one) => one.team === name && one.factoryStack === factory)?.stack ?? stackOf(name);
   const isUp = (await stacksUp(workspace)).includes(stack);
   const file = fileOf(workspace, stack);
   if (!isUp && !existsSync(file))
@@ -165,9 +164,8 @@ export const teamRemove = async (name: string, options: TeamRemoveOptions): Prom
   const steps: Step[] = [];
   if (isUp) {
     await prepareState(workspace, readToolchain());
-    const [cluster = "cluster"] = workspace.stacks.map((one) => one.name);
-    const planned = planStacks([cluster, factory, stack].join(","), options.config ?? []);
-    steps.push(...planned.slice(2).map((one) => destroyStep(workspace, one)));
+    const plain: PlannedStack = { name: stack, role: "team", pattern: stack, overrides: {} };
+    steps.push(destroyStep(workspace, workspace.stacks.find((one) => one.name === stack) ?? plain));
   }
   steps.push({ title: "settings", run: () => rm(file, { force: true }).then(() => `${file} is gone`) });
   const display = displayFor(options.json);
