@@ -20,6 +20,7 @@ import { container, hostInventory } from "./host";
 import { probe } from "./probe";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
+import { describeTeams } from "./teams";
 import { describeTriggers, triggerSettings } from "./triggers";
 
 const root = resolve(__dirname, "../..");
@@ -283,6 +284,8 @@ describeEgress(() => ({ kubectl, team, shared }));
 describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(() => ({ kubectl, team, shared }));
+
+describeTeams("strict", factory, () => ({ kubectl, team }));
 
 describe("the cluster", () => {
   const node = `${cluster}-control-plane`;
