@@ -28,15 +28,13 @@ import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
 import { TUF_PORT, tufPeer, TufRepository } from "../components/tuf-repository";
 import { Verifier, verifierPeer } from "../components/verifier";
+import { UNJAILED_STAGES } from "../policies/admission";
 import { readRepository, stateRepository } from "../trust";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
-
-/** Stages whose pods need a network, each with an egress rule of its own; their accounts have the same names. */
-const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", "publish"];
 
 /** The shared services of one cluster. */
 export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {

@@ -1,5 +1,8 @@
 import { text, texts, type AdmissionRule } from "./rule";
 
+/** Stages whose pods need a network, each with an egress rule of its own; their accounts have the same names. */
+export const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", "publish"];
+
 /** Settings of {@link networkJail}. */
 export interface JailSettings {
   /** RuntimeClass whose pods have no network. */
