@@ -94,6 +94,9 @@ export const commentMark = "<!-- secure-software-factory preview -->";
 
 /** GitHub takes comments of at most 65536 characters. */
 const longestComment = 60_000;
+const longestMessage = 1000;
+const longestPicture = 12_000;
+const mostFindings = 15;
 
 /** A block that nothing in the text can end. */
 const fenced = (language: string, text: string): string[] => {
@@ -127,21 +130,25 @@ const within = (lines: readonly string[], room: number): string[] => {
 export const reportComment = (report: PreviewReport): string => {
   const violations = findingsOf(report, "mandatory");
   const notes = findingsOf(report, "advisory");
-  const block = ({ title, message }: { title: string; message: string }) => [
-    ...fenced("text", `${title}\n${message}`),
-    "",
+  const blocks = (findings: { title: string; message: string }[]) => [
+    ...findings
+      .slice(0, mostFindings)
+      .flatMap(({ title, message }) => [...fenced("text", `${title}\n${message.slice(0, longestMessage)}`), ""]),
+    ...(findings.length <= mostFindings
+      ? []
+      : [`And ${findings.length - mostFindings} more: run \`make preview\`.`, ""]),
   ];
+  const hasPicture = report.picture !== undefined && report.picture.length <= longestPicture;
   const head = [
     commentMark,
     `## Preview: the change ${report.outcome}`,
     "",
     ...report.basis.flatMap((line) => [line, ""]),
     ...report.warnings.map((warning) => `> **Look:** ${warning}`),
-    ...(violations.length === 0 ? [] : ["", `### Violations: ${violations.length}`, "", ...violations.flatMap(block)]),
-    ...(report.picture === undefined ? [] : ["", "### What changes", "", ...fenced("mermaid", report.picture), ""]),
+    ...(violations.length === 0 ? [] : ["", `### Violations: ${violations.length}`, "", ...blocks(violations)]),
+    ...(hasPicture ? ["", "### What changes", "", ...fenced("mermaid", report.picture ?? ""), ""] : []),
   ].join("\n");
-  const tail =
-    notes.length === 0 ? [] : folded(`Not checked here, or worth a look: ${notes.length}`, notes.flatMap(block));
+  const tail = notes.length === 0 ? [] : folded(`Not checked here, or worth a look: ${notes.length}`, blocks(notes));
   const room = Math.max(0, longestComment - head.length - tail.join("\n").length) / Math.max(1, report.stacks.length);
   const stacks = report.stacks.flatMap((stack) => {
     const why = [stack.unchecked, stack.unknownChanges].flatMap((text) =>

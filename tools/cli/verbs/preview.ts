@@ -55,8 +55,8 @@ const ask = async (workspace: Workspace, ready: ReadyStack, judged: boolean): Pr
   return { ...plan, dependencies, failure: errors.join("\n") || lastLines(stderr) };
 };
 
-/** Codes that say something of this machine or of what runs on it, and nothing of the change. */
-const ofTheMachine = /^SSF-(?:CLUSTER|STACK|TOOLCHAIN|RUN|TOOL|HOST)-/;
+/** Codes that say something of this machine, of what runs on it or of the pack's own end, and nothing of the change. */
+const ofTheMachine = /^SSF-(?:CLUSTER|STACK|TOOLCHAIN|RUN|TOOL|HOST)-|^SSF-PREVIEW-00/;
 
 /** The program's own refusal is a finding as any other; what kept the engine from asking the program is none. */
 const failureOf = (failure: string): { findings: Finding[]; unchecked?: string } => {
