@@ -13,12 +13,13 @@ import { openWorkspace, prepareState, type Workspace } from "../../tools/cli/wor
 import { previewScript } from "./preview/scripts";
 import { describeWithEngine } from "./support/engine";
 
+jest.setTimeout(20 * 60_000);
+
 const root = resolve(__dirname, "../..");
 const directory = mkdtempSync(join(tmpdir(), "ssf-preview-test-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 describeWithEngine("a preview of a branch, as the workflow runs it", () => {
-  jest.setTimeout(20 * 60_000);
   const clone = join(directory, "clone");
   const git = (...args: string[]) =>
     execFileSync("git", ["-C", clone, "-c", "user.name=t", "-c", "user.email=t@example.com", ...args]);
@@ -45,6 +46,7 @@ describeWithEngine("a preview of a branch, as the workflow runs it", () => {
     execFileSync("git", ["clone", "--quiet", "--shared", root, clone]);
     git("checkout", "--quiet", "-B", "base");
     for (const name of ["node_modules", "toolchain.lock.json"]) symlinkSync(join(root, name), join(clone, name));
+    writeFileSync(join(clone, ".git/info/exclude"), "node_modules\n");
     // As on a runner whose packages are installed.
     utimesSync(join(clone, "package-lock.json"), 0, 0);
   });
@@ -98,8 +100,6 @@ describeWithEngine("a preview of a branch, as the workflow runs it", () => {
 });
 
 describeWithEngine("what a preview has in place of a cluster", () => {
-  jest.setTimeout(180_000);
-
   it("has outputs of the form that the stacks read", () => {
     const outputs = standInOutputs("kubeconfig", readToolchain());
     expect(parseOutputs("cluster", "cluster", outputs.cluster)).toEqual(outputs.cluster);

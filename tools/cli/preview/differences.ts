@@ -31,7 +31,7 @@ const isProperties = (value: unknown): value is Properties =>
 const describeValue = (value: unknown): string => {
   if (typeof value === "object" && value !== null && secretMark in value) return "(secret)";
   if (value === unknownMark) return "(known after up)";
-  const text = JSON.stringify(value) ?? "";
+  const text = JSON.stringify(value);
   return text.length <= longestValue ? text : `${text.slice(0, longestValue)}...`;
 };
 
@@ -57,7 +57,7 @@ export const differences = (before: unknown, after: unknown, path = ""): string[
     return [`  ${path}:`, ...removed.map((line) => `-   ${line}`), ...added.map((line) => `+   ${line}`)];
   }
   if (Array.isArray(before) && Array.isArray(after))
-    return differences({ ...(before as unknown[]) }, { ...(after as unknown[]) }, path);
+    return differences(Object.fromEntries(before.entries()), Object.fromEntries(after.entries()), path);
   if (isProperties(before ?? {}) && isProperties(after ?? {})) {
     const [old, next] = [(before ?? {}) as Properties, (after ?? {}) as Properties];
     const keys = [...new Set([...Object.keys(old), ...Object.keys(next)])].sort();

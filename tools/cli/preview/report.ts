@@ -156,7 +156,7 @@ export const reportComment = (report: PreviewReport): string => {
     );
     const diff = within(diffOf(stack.changes), room - 200);
     const body = [...why, ...(diff.length === 0 ? [] : fenced("diff", diff.join("\n")))];
-    return body.length === 0 ? [`${titleOf(stack)}`, ""] : folded(titleOf(stack), body, stack.unchecked !== undefined);
+    return body.length === 0 ? [titleOf(stack), ""] : folded(titleOf(stack), body, stack.unchecked !== undefined);
   });
   return `${[head, "", ...stacks, ...tail].join("\n").trimEnd()}\n`;
 };
