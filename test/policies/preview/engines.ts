@@ -7,7 +7,7 @@ import { factoryRules, UNJAILED_STAGES } from "../../../policies/admission";
 import { isAboutCreation, ruleConstraint, ruleTemplate } from "../../../policies/admission/constraint-template";
 import { gateConstraints, type GateObject, type GateTemplate, gateTemplates } from "../../../policies/admission/gate";
 import { celSource } from "../../../policies/admission/gate/template";
-import { brokenBy, codeOf } from "../../../policies/preview/gate";
+import { brokenBy, codeOf } from "../../../policies/preview/questions";
 import { gatorPath } from "../../../policies/preview/gator";
 import { readToolchain } from "../../../stacks/toolchain";
 import { type ApiServer } from "../../admission/support/api-server";
@@ -59,16 +59,17 @@ export const createJudgedProject = async (program: string): Promise<Project> => 
   return project;
 };
 
-/** What the pack says of a preview of the project, and whether the preview succeeds. */
-export const previewWithPack = async (
-  project: Project,
-  ...flags: string[]
-): Promise<{ succeeds: boolean; output: string; said: Said[] }> => {
+/** What a pack, by default that of this checkout, says of a preview of the project, and whether the preview succeeds. */
+export const previewWithPack = (
+  project: Pick<Project, "directory" | "env">,
+  flags: readonly string[] = [],
+  checkout = root,
+): { succeeds: boolean; output: string; said: Said[] } => {
   const log = join(project.directory, "events.jsonl");
   rmSync(log, { force: true });
   const ended = spawnSync(
     "pulumi",
-    ["--non-interactive", "preview", "--policy-pack", join(root, "policies/preview"), "--event-log", log, ...flags],
+    ["--non-interactive", "preview", "--policy-pack", join(checkout, "policies/preview"), "--event-log", log, ...flags],
     { cwd: project.directory, env: { ...project.env, PULUMI_DEBUG_COMMANDS: "true" }, encoding: "utf8" },
   );
   const said = readFileSync(log, "utf8")
@@ -102,7 +103,7 @@ export const byPack = async (objects: ReadonlyMap<string, TestObject>): Promise<
   const spaces = namespaces.map((space): [string, TestObject] => [`namespace ${space.metadata.name}`, space]);
   const project = await createJudgedProject(programOf(new Map([...spaces, ...objects])));
   try {
-    const { said, output } = await previewWithPack(project);
+    const { said, output } = previewWithPack(project);
     if (said.length === 0) throw new Error(output);
     const codes = (name: string) =>
       said.flatMap(({ resource, policy, message }) =>

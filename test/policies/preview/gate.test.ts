@@ -1,5 +1,6 @@
 import { celSource } from "../../../policies/admission/gate/template";
-import { codeOf, gate, questions } from "../../../policies/preview/gate";
+import { gate } from "../../../policies/preview/gate";
+import { codeOf, questions } from "../../../policies/preview/questions";
 import { gatorPath } from "../../../policies/preview/gator";
 import { isWithin, type Path, type PreviewedResource } from "../../../policies/preview/resource";
 import type { Settings } from "../../../policies/preview/settings";
