@@ -197,6 +197,16 @@ const factorySchema = z
     definitionsFormerKeysFile: path
       .optional()
       .meta(facts("PEM file with public keys (SPKI) whose signatures still hold.", PATH_RULE, "/run/keys/former.pem")),
+    protectData: z
+      .boolean()
+      .default(false)
+      .meta(
+        facts(
+          "Whether the factory is to last: Pulumi then refuses to remove its volumes and the seeds of its keys.",
+          "It must be true or false.",
+          "true",
+        ),
+      ),
     falcoImage: z
       .string()
       .refine(isByDigest)

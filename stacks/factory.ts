@@ -32,12 +32,14 @@ import { UNJAILED_STAGES } from "../policies/admission";
 import { readRepository, stateRepository } from "../trust";
 import type { FactoryConfig } from "./config";
 import { definitionKeys } from "./definition-keys";
+import { protectData } from "./kept-data";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
 
 /** The shared services of one cluster. */
 export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {
+  if (config.protectData) protectData();
   const cluster = await readStack("cluster", config.clusterStack);
   const trustFiles = readRepository(config.trustDirectory ?? stateRepository(process.env.SSF_STATE ?? ""));
   const toolchain = readToolchain();

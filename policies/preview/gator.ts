@@ -39,7 +39,7 @@ interface Result {
 /**
  * Has gator judge objects by the templates and constraints among them, as Gatekeeper's audit would.
  *
- * @throws FactoryError `SSF-PREVIEW-003` with gator's own words where it cannot read a template
+ * @throws FactoryError `SSF-PREVIEW-004` with gator's own words where it gives no answer
  */
 export const askGator = (gator: string, objects: readonly object[]): Refusal[] => {
   const documents = objects.map((object) => JSON.stringify(object)).join("\n---\n");
@@ -50,11 +50,11 @@ export const askGator = (gator: string, objects: readonly object[]): Refusal[] =
   });
   if (error !== undefined || !/^\s*(\[|null)/.test(stdout))
     throw new FactoryError({
-      code: "SSF-PREVIEW-003",
-      path: "policies/admission",
+      code: "SSF-PREVIEW-004",
+      path: gator,
       given: (error?.message ?? stderr).trim(),
-      rule: "Every template of the gate can be evaluated.",
-      fix: "Mend the expression that is named above.",
+      rule: "Without gator's answer nothing is passed.",
+      fix: "Mend what its own words name; where gator itself is broken, run make toolchain.",
     });
   return ((JSON.parse(stdout) ?? []) as Result[]).map(({ msg, constraint, violatingObject }) => ({
     object: violatingObject,

@@ -1,12 +1,15 @@
 import { PolicyPack, type ResourceValidationPolicy, type StackValidationPolicy } from "@pulumi/policy";
 
 import { describeProblem } from "../../components/lib/errors";
+import { compileTemplates } from "./compile";
 import { type PreviewedResource, readInputs } from "./resource";
 import { describeUnchecked, type Finding, type PreviewRule, type Verdicts } from "./rule";
 import { rules } from "./rules";
-import { readSettings } from "./settings";
+import { readSettings, type RuleConfig, withConfig } from "./settings";
 
 const settings = readSettings();
+compileTemplates(settings);
+
 const resources = new Map<string, PreviewedResource>();
 
 /** The inputs with the marks of secrets and unknown values, which the SDK hides behind two proxies. */
@@ -33,15 +36,6 @@ const seen: ResourceValidationPolicy = {
   },
 };
 
-const verdicts = new Map<PreviewRule, Verdicts>();
-
-/** What a rule says of the whole preview; asked once. */
-const verdictsOf = (rule: PreviewRule): Verdicts => {
-  const known = verdicts.get(rule) ?? rule.judge([...resources.values()], settings);
-  verdicts.set(rule, known);
-  return known;
-};
-
 const NOT_SEEN = {
   code: "SSF-PREVIEW-005",
   path: "policy resources",
@@ -51,23 +45,32 @@ const NOT_SEEN = {
 };
 
 const policy = (
-  { name, protects, level }: Pick<PreviewRule, "name" | "protects" | "level">,
-  findings: () => readonly Finding[],
+  { name, protects, level, config }: Omit<PreviewRule, "judge">,
+  findings: (config: RuleConfig) => readonly Finding[],
 ): StackValidationPolicy => ({
   name,
   description: protects,
   enforcementLevel: level,
-  validateStack: (_, report) => {
+  configSchema: config,
+  validateStack: ({ getConfig }, report) => {
     if (resources.size === 0) report(describeProblem(NOT_SEEN));
-    else findings().forEach(({ urn, problem }) => report(describeProblem(problem), urn));
+    else findings(getConfig()).forEach(({ urn, problem }) => report(describeProblem(problem), urn));
   },
 });
 
+/** What each rule that is not disabled said; the engine asks policies in their order. */
+const verdicts = new Map<PreviewRule, Verdicts>();
+
+const judging = (rule: PreviewRule): StackValidationPolicy =>
+  policy(rule, (config) => {
+    const said = rule.judge([...resources.values()], withConfig(settings, config));
+    verdicts.set(rule, said);
+    return said.violations;
+  });
+
 const notChecked = policy(
   { name: "not-checked", protects: "What nobody can know at preview is said, and never passed.", level: "advisory" },
-  () => describeUnchecked(rules.flatMap((rule) => verdictsOf(rule).unchecked)),
+  () => describeUnchecked([...verdicts.values()].flatMap(({ unchecked }) => unchecked)),
 );
 
-new PolicyPack("secure-software-factory", {
-  policies: [seen, ...rules.map((rule) => policy(rule, () => verdictsOf(rule).violations)), notChecked],
-});
+new PolicyPack("secure-software-factory", { policies: [seen, ...rules.map(judging), notChecked] });

@@ -1,4 +1,4 @@
-import type { EnforcementLevel } from "@pulumi/policy";
+import type { EnforcementLevel, PolicyConfigSchema } from "@pulumi/policy";
 
 import type { Problem } from "../../components/lib/errors";
 import type { PreviewedResource } from "./resource";
@@ -35,6 +35,8 @@ export interface PreviewRule {
   protects: string;
   /** Whether a violation ends the preview, where the configuration does not say. */
   level: EnforcementLevel;
+  /** What of the pack's configuration changes it. @default nothing */
+  config?: PolicyConfigSchema;
   judge: (resources: readonly PreviewedResource[], settings: Settings) => Verdicts;
 }
 

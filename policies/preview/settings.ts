@@ -1,3 +1,5 @@
+import type { PolicyConfigSchema } from "@pulumi/policy";
+
 import type { RuntimeClasses } from "../../pipelines/tekton";
 import { factoryImages, readToolchain } from "../../stacks/toolchain";
 import type { FactoryImages } from "../admission";
@@ -15,6 +17,22 @@ export interface Settings {
   protectData: boolean;
 }
 
+/** Setting of a rule, in the pack's configuration, that says what keeps stages from the network. */
+export const jailConfig: PolicyConfigSchema = {
+  properties: {
+    jail: { type: "string", enum: ["runtime", "network-policy"], default: "runtime" },
+  },
+};
+
+/** What the pack's configuration says of one rule, beside its level. */
+export interface RuleConfig {
+  jail?: string;
+}
+
+/** The settings as the pack's configuration of one rule changes them. */
+export const withConfig = (settings: Settings, { jail }: RuleConfig): Settings =>
+  jail === "network-policy" ? { ...settings, runtimeClasses: null } : settings;
+
 /** Settings of the stack that is previewed, as Pulumi hands them to a pack. */
 const stackSetting = (key: string, env: NodeJS.ProcessEnv): string | undefined => {
   const config = JSON.parse(env.PULUMI_CONFIG ?? "{}") as Record<string, string>;
@@ -31,8 +49,7 @@ export const readSettings = (env: NodeJS.ProcessEnv = process.env): Settings => 
   return {
     gator: gatorPath(toolchain),
     images: factoryImages(toolchain, stackSetting("falcoImage", env)),
-    runtimeClasses:
-      stackSetting("jail", env) === "network-policy" ? null : { jailed: "jailed", networked: "networked" },
+    runtimeClasses: { jailed: "jailed", networked: "networked" },
     protectData: stackSetting("protectData", env) === "true",
   };
 };

@@ -1,11 +1,11 @@
-import type { PreviewedResource } from "../resource";
+import { isObject, type PreviewedResource } from "../resource";
 import { notChecked, passed, type PreviewRule, together, type Verdicts, violation } from "../rule";
 
 const isStack = (urn: string): boolean => urn.includes("::pulumi:pulumi:Stack::");
 
 const verdictOf = (resource: PreviewedResource, urns: ReadonlySet<string>): Verdicts => {
-  const { type, parent } = resource;
-  if (!type.startsWith("kubernetes:")) return passed;
+  const { parent } = resource;
+  if (!isObject(resource)) return passed;
   if (parent !== undefined && !isStack(parent))
     return urns.has(parent) ? passed : notChecked(resource, "parent", "SSF-PREVIEW-030", "pulumi up");
   return violation(resource, {

@@ -1,11 +1,12 @@
-import type { PreviewedResource } from "../resource";
+import { isObject, type PreviewedResource } from "../resource";
 import { notChecked, passed, type PreviewRule, together, type Verdicts, violation } from "../rule";
 
 const isDefault = (provider: string): boolean => /::pulumi:providers:[^:]+::default(_[0-9_]+)?$/.test(provider);
 
 const byDefault = (resource: PreviewedResource): Verdicts => {
-  if (!resource.type.startsWith("kubernetes:") || resource.provider === undefined || !isDefault(resource.provider))
-    return passed;
+  if (!isObject(resource)) return passed;
+  if (resource.provider === undefined) return notChecked(resource, "provider", "SSF-PREVIEW-020", "pulumi up");
+  if (!isDefault(resource.provider)) return passed;
   return violation(resource, {
     code: "SSF-PREVIEW-020",
     path: "provider",

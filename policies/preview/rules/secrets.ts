@@ -1,4 +1,4 @@
-import { describePath, isSecret, isWithin, type PreviewedResource, textsOf, valueAt } from "../resource";
+import { describePath, isObject, isSecret, isWithin, type PreviewedResource, textsOf, valueAt } from "../resource";
 import { notChecked, passed, type PreviewRule, together, type Verdicts, violation } from "../rule";
 
 const FIX = "Wrap the value in pulumi.secret, and hand it on in a Secret.";
@@ -88,10 +88,19 @@ const leaks = (resources: readonly PreviewedResource[]): Verdicts => {
   );
 };
 
+/** What of an object nobody knows yet, and so neither whether it is secret elsewhere. */
+const unread = (resource: PreviewedResource): Verdicts => {
+  const open = resource.unknown.filter((path) => !isSecret(resource, path));
+  if (open.length === 0 || !isObject(resource) || isSecretObject(resource)) return passed;
+  const paths = open.map(describePath).join(", ");
+  return together(["SSF-PREVIEW-011", "SSF-PREVIEW-012"].map((code) => notChecked(resource, paths, code, "pulumi up")));
+};
+
 /** Secrets that the state, or the cluster, would show. */
 export const secrets: PreviewRule = {
   name: "secrets",
   protects: "A secret is marked as one, so that neither state nor log shows it.",
   level: "mandatory",
-  judge: (resources) => together([...resources.flatMap((one) => [openSecret(one), openKeys(one)]), leaks(resources)]),
+  judge: (resources) =>
+    together([...resources.flatMap((one) => [openSecret(one), openKeys(one), unread(one)]), leaks(resources)]),
 };

@@ -3,7 +3,7 @@ import { STAGE_LABEL, TEAM_LABEL } from "../../../components/lib/labels";
 import { UNJAILED_STAGES } from "../../admission";
 import { describePath, isObject, isWithin, type Path, type PreviewedResource, valueAt } from "../resource";
 import { notChecked, passed, type PreviewRule, together, type Verdicts, violation } from "../rule";
-import type { Settings } from "../settings";
+import { jailConfig, type Settings } from "../settings";
 
 /** The parts of a run that say how its stages run. */
 interface Run {
@@ -124,5 +124,6 @@ export const stageJail: PreviewRule = {
   name: "stage-jail",
   protects: "A stage is jailed, unless it is one of the three that need a network.",
   level: "mandatory",
+  config: jailConfig,
   judge,
 };
