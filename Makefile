@@ -1,6 +1,6 @@
 # Every thing a developer does, each one line. What to run after which change: CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help up down toolchain test test-quick bench check generate clean
+.PHONY: help up down toolchain test test-quick preview bench check generate clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,6 +19,9 @@ test: toolchain check ## every test, with the real engine and a real cluster
 
 test-quick: ## the tests that need neither toolchain nor cluster
 	npx jest --testPathIgnorePatterns test/engine test/e2e
+
+preview: ## what this checkout changes in the factory, and whether it breaks a rule; BASE=<ref> COMMENT=<file>
+	./factory preview $(if $(BASE),--base $(BASE)) $(if $(COMMENT),--comment $(COMMENT))
 
 bench: ## measure the factory that is up; adds 130 entries to its log
 	npx tsx test/bench/main.ts

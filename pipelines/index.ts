@@ -7,7 +7,14 @@ export { npm, type NpmOptions } from "./languages/npm";
 export { pip, type PipOptions } from "./languages/pip";
 export type * from "./model";
 export { patterns } from "./patterns";
-export { describePipeline, mermaidPicture, svgPicture, type PicturedPipeline, type PicturedStage } from "./picture";
+export {
+  describePipeline,
+  mermaidPicture,
+  mermaidText,
+  svgPicture,
+  type PicturedPipeline,
+  type PicturedStage,
+} from "./picture";
 export {
   definitionSigner,
   signDefinition,

@@ -52,8 +52,8 @@ export const describePipeline = (pipeline: PicturedPipeline): string => {
   return [pipeline.description, ...sentences].join(" ");
 };
 
-// Mermaid takes entities in place of what would end a label or be read as markup.
-const mermaidText = (text: string): string =>
+/** A text for a label of Mermaid, which takes entities in place of what would end it or be read as markup. */
+export const mermaidText = (text: string): string =>
   text.replaceAll(/[#"<>&`\\]|[^\x20-\u{10ffff}]/gu, (character) => `#${character.codePointAt(0) ?? 32};`);
 
 /** The pipeline as a Mermaid flowchart; equal pipelines give equal text. */

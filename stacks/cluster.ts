@@ -36,7 +36,9 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
     existing === undefined
       ? new HardenedCluster("cluster", { clusterName: config.clusterName, workers: config.workers, toolchain })
       : undefined;
-  const kubeconfig = pulumi.secret(cluster?.kubeconfig ?? readReachable(existing ?? "", toolchain));
+  const kubeconfig = pulumi.secret(
+    standInKubeconfig() ?? cluster?.kubeconfig ?? readReachable(existing ?? "", toolchain),
+  );
   const clusterIdentifier = pulumi.unsecret(kubeconfig.apply(identify));
 
   const provider = new k8s.Provider("cluster", { kubeconfig, clusterIdentifier, enableServerSideApply: true });
@@ -53,6 +55,12 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
     networkPolicies: network === undefined ? NetworkPolicies.Kubernetes : NetworkPolicies.Cilium,
     apiServer: pulumi.unsecret(kubeconfig.apply((text) => clusterOf(text).server)),
   };
+};
+
+/** Kubeconfig of what `./factory preview` has in place of a cluster that does not answer; only a preview takes it. */
+const standInKubeconfig = (): string | undefined => {
+  const file = process.env.SSF_PREVIEW_KUBECONFIG;
+  return pulumi.runtime.isDryRun() && file !== undefined ? readFileSync(file, "utf8") : undefined;
 };
 
 const clusterOf = (kubeconfig: string) => {

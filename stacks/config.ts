@@ -154,6 +154,16 @@ const factorySchema = z
     stackGroups: names
       .default("kubeadm:cluster-admins,system:masters")
       .meta(facts("Groups whose members bring the stacks up.", NAMES_RULE, "kubeadm:cluster-admins,system:masters")),
+    protectData: z
+      .boolean()
+      .default(false)
+      .meta(
+        facts(
+          "Whether the factory is to last: Pulumi then refuses to remove its volumes and the seeds of its keys.",
+          "It must be true or false.",
+          "true",
+        ),
+      ),
     falcoImage: z
       .string()
       .refine(isByDigest)

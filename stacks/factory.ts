@@ -19,20 +19,19 @@ import { Spire, SPIRE_ISSUER, SPIRE_ISSUER_PORT, spireServerPeer, spiffeId } fro
 import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
-import { PUBLISHER } from "../components/lib/workload-api";
 import { TUF_PORT, tufPeer, TufRepository } from "../components/tuf-repository";
 import { Verifier, verifierPeer } from "../components/verifier";
+import { UNJAILED_STAGES } from "../policies/admission";
 import { readRepository, stateRepository } from "../trust";
 import type { FactoryConfig } from "./config";
+import { protectData } from "./kept-data";
 import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
 import { clusterProvider } from "./provider";
 import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
 
-/** Stages whose pods need a network, each with an egress rule of its own; their accounts have the same names. */
-const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", PUBLISHER];
-
 /** The shared services of one cluster. */
 export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {
+  if (config.protectData) protectData();
   const cluster = await readStack("cluster", config.clusterStack);
   const trustFiles = readRepository(config.trustDirectory ?? stateRepository(process.env.SSF_STATE ?? ""));
   const toolchain = readToolchain();

@@ -36,8 +36,14 @@ export const isUser = (...names: readonly string[]): Cel =>
 export const isOneOf = ({ users: names, groups }: Identities): Cel =>
   `(request.userInfo.username in ${texts(names)} || request.userInfo.?groups.orValue([]).exists(group, group in ${texts(groups)}))`;
 
-/** Whether the request comes from the trigger of the team whose namespace it is about. */
-export const isTrigger: Cel = `request.userInfo.username == ${text(triggerOf(""))} + namespaceObject.metadata.labels[${text(TEAM_LABEL)}]`;
+/**
+ * Whether the request comes from the trigger of the team whose namespace it is about. Nobody else's request needs the
+ * namespace for that, which gator does not have.
+ */
+export const isTrigger: Cel = [
+  `request.userInfo.username.startsWith(${text(triggerOf(""))})`,
+  `request.userInfo.username == ${text(triggerOf(""))} + namespaceObject.metadata.labels[${text(TEAM_LABEL)}]`,
+].join(" && ");
 
 /** Whether the cluster itself removes the object: empties its namespace, or collects it, which ends in a last update. */
 export const removal: Cel = [

@@ -10,6 +10,7 @@ import type { AdmissionRule } from "./rule";
 import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./runs";
 
 export { FACTORY_NAMESPACES } from "./factory-images";
+export { UNJAILED_STAGES } from "./network-jail";
 export { triggerOf, users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";
 export type { AdmissionRule, Scope, Validation } from "./rule";
 export { messageOf, plainMessageOf } from "./rule";

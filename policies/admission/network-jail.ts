@@ -1,4 +1,8 @@
+import { PUBLISHER } from "../../components/lib/workload-api";
 import { text, texts, type AdmissionRule } from "./rule";
+
+/** Stages whose pods need a network, each with an egress rule of its own; their accounts have the same names. */
+export const UNJAILED_STAGES = ["ingest-source", "ingest-dependencies", PUBLISHER];
 
 /** Settings of {@link networkJail}. */
 export interface JailSettings {

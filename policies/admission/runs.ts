@@ -11,7 +11,7 @@ export const runReference: AdmissionRule = {
   variables: [
     { name: "spec", expression: "dyn(object.spec)" },
     { name: "reference", expression: `"pipelineRef" in variables.spec ? variables.spec.pipelineRef : dyn({})` },
-    { name: "params", expression: `"params" in variables.reference ? variables.reference.params : dyn([])` },
+    { name: "parameters", expression: `"params" in variables.reference ? variables.reference.params : dyn([])` },
   ],
   validations: [
     {
@@ -28,12 +28,12 @@ export const runReference: AdmissionRule = {
       admits: [
         `variables.reference.all(key, key in ${texts(["resolver", "params"])})`,
         `"resolver" in variables.reference && variables.reference.resolver == "cluster"`,
-        "size(variables.params) == 3",
-        `variables.params.exists(p, p.name == "kind" && p.value == "pipeline")`,
-        `variables.params.exists(p, p.name == "namespace" && p.value == request.namespace)`,
-        `variables.params.exists(p, p.name == "name")`,
+        "size(variables.parameters) == 3",
+        `variables.parameters.exists(p, p.name == "kind" && p.value == "pipeline")`,
+        `variables.parameters.exists(p, p.name == "namespace" && p.value == request.namespace)`,
+        `variables.parameters.exists(p, p.name == "name")`,
       ].join(" && "),
-      given: `"resolver" in variables.reference ? string(variables.reference.resolver) + " " + variables.params.map(p, string(p.name) + "=" + string(p.value)).join(", ") : "by plain name"`,
+      given: `"resolver" in variables.reference ? string(variables.reference.resolver) + " " + variables.parameters.map(p, string(p.name) + "=" + string(p.value)).join(", ") : "by plain name"`,
       rule: "A pipeline is fetched by the resolver cluster from the namespace of the run, for only then its signature is checked.",
       fix: "Set resolver to cluster and params to kind (pipeline), name and namespace (that of the run).",
     },
@@ -52,18 +52,18 @@ export const runTrigger: AdmissionRule = {
   variables: [
     { name: "byTrigger", expression: isTrigger },
     { name: "spec", expression: "dyn(object.spec)" },
-    { name: "params", expression: `"params" in variables.spec ? variables.spec.params : dyn([])` },
+    { name: "parameters", expression: `"params" in variables.spec ? variables.spec.params : dyn([])` },
     { name: "label", expression: `object.metadata.?labels[?${text(TRIGGER_LABEL)}].orValue("manual")` },
     {
       name: "said",
-      expression: `variables.params.filter(p, p.name in ["trigger", "event"]).map(p, string(p.name) + "=" + string(p.value)).join(", ")`,
+      expression: `variables.parameters.filter(p, p.name in ["trigger", "event"]).map(p, string(p.name) + "=" + string(p.value)).join(", ")`,
     },
   ],
   validations: [
     {
       code: "SSF-TRIGGER-002",
       path: "spec.params.trigger",
-      admits: `!variables.byTrigger || variables.params.exists_one(p, p.name == "trigger" && p.value in ${texts(TRIGGERS)})`,
+      admits: `!variables.byTrigger || variables.parameters.exists_one(p, p.name == "trigger" && p.value in ${texts(TRIGGERS)})`,
       given: `"'" + variables.said + "'"`,
       rule: `A run that an event starts says by which: ${TRIGGERS.join(" or ")}.`,
       fix: "Take the parameter from the event.",
@@ -71,7 +71,7 @@ export const runTrigger: AdmissionRule = {
     {
       code: "SSF-TRIGGER-003",
       path: "spec.params, metadata.labels",
-      admits: `variables.byTrigger || (variables.label == "manual" && variables.params.all(p, (p.name != "trigger" || p.value == "manual") && (p.name != "event" || p.value == "none")))`,
+      admits: `variables.byTrigger || (variables.label == "manual" && variables.parameters.all(p, (p.name != "trigger" || p.value == "manual") && (p.name != "event" || p.value == "none")))`,
       given: `"'" + variables.said + "', label '" + variables.label + "' by " + ${userName}`,
       rule: "Only the team's event listener says that a push or a schedule started a run.",
       fix: "Leave out the parameters trigger and event, and the label.",
@@ -89,7 +89,7 @@ export const childRuns: AdmissionRule = {
     { name: "byTekton", expression: isUser(users.tekton) },
     { name: "spec", expression: "dyn(object.spec)" },
     { name: "reference", expression: `"taskRef" in variables.spec ? variables.spec.taskRef : dyn({})` },
-    { name: "params", expression: `"params" in variables.reference ? variables.reference.params : dyn([])` },
+    { name: "parameters", expression: `"params" in variables.reference ? variables.reference.params : dyn([])` },
   ],
   validations: [
     {
@@ -106,7 +106,7 @@ export const childRuns: AdmissionRule = {
       admits: [
         `oldObject != null`,
         `request.resource.resource != "taskruns"`,
-        `(!("taskSpec" in variables.spec) && "resolver" in variables.reference && variables.reference.resolver == "cluster" && size(variables.params) == 3 && variables.params.exists(p, p.name == "kind" && p.value == "task") && variables.params.exists(p, p.name == "namespace" && p.value == request.namespace) && variables.params.exists(p, p.name == "name"))`,
+        `(!("taskSpec" in variables.spec) && "resolver" in variables.reference && variables.reference.resolver == "cluster" && size(variables.parameters) == 3 && variables.parameters.exists(p, p.name == "kind" && p.value == "task") && variables.parameters.exists(p, p.name == "namespace" && p.value == request.namespace) && variables.parameters.exists(p, p.name == "name"))`,
       ].join(" || "),
       given: `"resolver" in variables.reference ? string(variables.reference.resolver) : "a task within the run, or by plain name"`,
       rule: "A task is fetched by the resolver cluster from the namespace of the run, for only then its signature is checked.",

@@ -56,7 +56,7 @@ export const teamRuns = ({ team, namespace }: Placement, pipelines: readonly Run
       expression: `dyn(${literal(Object.fromEntries(pipelines.map(({ name, runTemplate }) => [name, expectations(runTemplate)])))})`,
     },
     { name: "template", expression: "variables.known ? variables.templates[variables.pipeline] : dyn({})" },
-    { name: "params", expression: `"params" in variables.spec ? variables.spec.params : dyn([])` },
+    { name: "parameters", expression: `"params" in variables.spec ? variables.spec.params : dyn([])` },
     { name: "labels", expression: "object.metadata.?labels.orValue({})" },
     { name: "labelsBefore", expression: "oldObject == null ? {} : oldObject.metadata.?labels.orValue({})" },
     { name: "annotations", expression: "object.metadata.?annotations.orValue({})" },
@@ -194,20 +194,20 @@ const paramValidations = ({ name: pipeline, params }: RunnablePipeline): Validat
   const ofPipeline = (condition: Cel): Cel =>
     `!variables.made || variables.pipeline != ${text(pipeline)} || (${condition})`;
   const names = params.map(({ name }) => name);
-  const given = `variables.params.map(p, string(p.name)).join(", ")`;
+  const given = `variables.parameters.map(p, string(p.name)).join(", ")`;
   return [
     {
       code: "SSF-ADMISSION-080",
       path: "spec.params",
       admits: ofPipeline(
-        `variables.params.all(p, p.name in ${texts(names)} && variables.params.exists_one(q, q.name == p.name) && p.all(key, key in ["name", "value"]))`,
+        `variables.parameters.all(p, p.name in ${texts(names)} && variables.parameters.exists_one(q, q.name == p.name) && p.all(key, key in ["name", "value"]))`,
       ),
       given,
       rule: `A run of pipeline ${pipeline} has each of its parameters once, and no others: ${names.join(", ")}.`,
       fix: "Correct the names.",
     },
     ...params.map(({ name, pattern, description, default: fallback }): Validation => {
-      const mine = `variables.params.filter(p, p.name == ${text(name)})`;
+      const mine = `variables.parameters.filter(p, p.name == ${text(name)})`;
       const matches = `${mine}.all(p, "value" in p && type(p.value) == string && string(p.value).matches(${text(`^(?:${pattern})$`)}))`;
       return {
         code: "SSF-ADMISSION-081",

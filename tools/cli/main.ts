@@ -7,6 +7,7 @@ import type { AttackOptions } from "./verbs/attack";
 import type { BuildOptions } from "./verbs/build";
 import type { GraphOptions } from "./verbs/graph";
 import type { TeamRemoveOptions } from "./verbs/team";
+import type { PreviewOptions } from "./verbs/preview";
 import type { TrustInitOptions, TrustOptions, TrustRotateOptions, TrustSignOptions } from "./verbs/trust";
 import type { VerifyOptions } from "./verbs/verify";
 import type { WorkspaceOptions } from "./workspace";
@@ -71,6 +72,10 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .action(async (name: string, options: TeamRemoveOptions) =>
       finish(await (await import("./verbs/team.js")).teamRemove(name, options)),
     );
+  verb("preview", "say what the checkout changes in the factory, and whether it breaks a rule; 0 only if none")
+    .option("--base <ref>", "branch, tag or commit to compare with (default: origin/HEAD, main or master)")
+    .option("--comment <file>", "file for the same as Markdown, with a picture, for a pull request")
+    .action(async (options: PreviewOptions) => finish(await (await import("./verbs/preview.js")).preview(options)));
   verb("build", "build a program; ends with its image by digest, signed")
     .argument("<source>", "a directory of a git repository, or the https address of one")
     .option("--commit <id>", "commit to build (default: HEAD)")

@@ -104,6 +104,19 @@ export const releaseDeadLocks = async (workspace: Workspace, stack: string): Pro
   return files.length;
 };
 
+/** Replaces the state of a stack by one that has nothing but these outputs, in clear. */
+export const importOutputs = async (
+  workspace: Workspace,
+  stack: string,
+  outputs: Readonly<Record<string, unknown>>,
+): Promise<void> => {
+  const type = "pulumi:pulumi:Stack";
+  const urn = `urn:pulumi:${stack}::${project}::${type}::${project}-${stack}`;
+  const manifest = { time: new Date(0).toISOString(), magic: "", version: "" };
+  const deployment = { manifest, resources: [{ urn, type, custom: false, outputs }] };
+  await pulumi(workspace, ["stack", "import", "--stack", stack], JSON.stringify({ version: 3, deployment }));
+};
+
 /** Drops the records of operations that a killed run left unfinished: importing a state does so by itself. */
 const dropPendingOperations = async (workspace: Workspace, stack: string): Promise<void> => {
   const exported = await pulumi(workspace, ["stack", "export", "--stack", stack]);
@@ -177,21 +190,26 @@ const targets = (component: string): string[] => ["--target", `**:${component}::
 
 const interrupts = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** How the engine ended. */
+export interface EngineEnd {
+  code: number;
+  stderr: string;
+  wasInterrupted: boolean;
+}
+
 /**
- * Brings a stack to what the program says, or removes all that is in it.
+ * Runs the engine on a stack.
  *
  * An interrupt of this process becomes one interrupt of the engine, which ends after the operations at hand and leaves
  * a state from which the next run goes on; a second interrupt ends the engine at once.
- *
- * @returns what the engine told
- * @throws DidNotHold `SSF-RUN-003` when the engine failed, with the errors that it named
  */
-export const update = async (
+const runEngine = async (
   workspace: Workspace,
-  ready: ReadyStack,
-  options: UpdateOptions,
-): Promise<UpdateProgress> => {
-  const { name } = ready.stack;
+  { stack: { name }, configFile }: ReadyStack,
+  [operation, ...flags]: [operation: string, ...flags: string[]],
+  env: Record<string, string>,
+  onEvent: (event: EngineEvent) => void,
+): Promise<EngineEnd> => {
   const logs = join(workspace.state, "logs");
   await mkdir(logs, { recursive: true, mode: 0o700 });
   const eventLog = join(logs, `${name}.events.jsonl`);
@@ -199,13 +217,12 @@ export const update = async (
   const child = spawn(
     "pulumi",
     [
-      ...["--non-interactive", options.operation, "--stack", name, "--config-file", ready.configFile],
-      ...(options.component === undefined ? [] : targets(options.component)),
-      ...["--yes", "--skip-preview", "--suppress-progress", "--suppress-outputs", "--event-log", eventLog],
+      ...["--non-interactive", operation, "--stack", name, "--config-file", configFile, ...flags],
+      ...["--suppress-progress", "--suppress-outputs", "--event-log", eventLog],
     ],
     {
       cwd: workspace.program,
-      env: { ...pulumiEnvironment(workspace), ...options.env },
+      env: { ...pulumiEnvironment(workspace), ...env },
       stdio: ["ignore", "ignore", "pipe"],
       detached: true,
     },
@@ -223,16 +240,52 @@ export const update = async (
   };
   for (const signal of interrupts) process.on(signal, interrupt);
   try {
-    let progress = startOfUpdate;
-    await follow(eventLog, ended, (line) => {
-      progress = afterEvent(progress, JSON.parse(line) as EngineEvent);
-      options.onProgress(progress);
-    });
-    if ((await ended) === 0) return progress;
-    throw failure(name, options.operation, interrupted.times > 0, progress, Buffer.concat(stderr).toString());
+    await follow(eventLog, ended, (line) => onEvent(JSON.parse(line) as EngineEvent));
+    const code = await ended;
+    return { code, stderr: Buffer.concat(stderr).toString(), wasInterrupted: interrupted.times > 0 };
   } finally {
     for (const signal of interrupts) process.off(signal, interrupt);
   }
+};
+
+/**
+ * Brings a stack to what the program says, or removes all that is in it.
+ *
+ * @returns what the engine told
+ * @throws DidNotHold `SSF-RUN-003` when the engine failed, with the errors that it named; `SSF-RUN-004` after an interrupt
+ */
+export const update = async (
+  workspace: Workspace,
+  ready: ReadyStack,
+  { operation, component, env = {}, onProgress }: UpdateOptions,
+): Promise<UpdateProgress> => {
+  let progress = startOfUpdate;
+  const flags = [...(component === undefined ? [] : targets(component)), "--yes", "--skip-preview"];
+  const end = await runEngine(workspace, ready, [operation, ...flags], env, (event) => {
+    progress = afterEvent(progress, event);
+    onProgress(progress);
+  });
+  if (end.code === 0) return progress;
+  throw failure(ready.stack.name, operation, end.wasInterrupted, progress, end.stderr);
+};
+
+/** Options of {@link preview}. */
+export interface PreviewOptions {
+  /** Directory of the policy pack that judges what the program asks for. @default none */
+  pack?: string;
+  /** File for the engine's plan, which says what depends on what. */
+  plan: string;
+  onEvent: (event: EngineEvent) => void;
+}
+
+/** Asks the engine what it would do to a stack; nothing is changed, and what did not hold is among the events. */
+export const preview = (
+  workspace: Workspace,
+  ready: ReadyStack,
+  { pack, plan, onEvent }: PreviewOptions,
+): Promise<EngineEnd> => {
+  const flags = [...(pack === undefined ? [] : ["--policy-pack", pack]), "--save-plan", plan];
+  return runEngine(workspace, ready, ["preview", ...flags], {}, onEvent);
 };
 
 const failure = (

@@ -18,6 +18,8 @@ export interface Workspace {
   stacks: PlannedStack[];
   /** Directory of the Pulumi program and its committed configuration. */
   program: string;
+  /** Environment of its Pulumi commands. @default this process's */
+  env?: NodeJS.ProcessEnv;
 }
 
 /** Options that every verb has. */
@@ -90,9 +92,9 @@ const ownPlugins = (toolchain: Toolchain): string[] => {
 const engineGarbage = "400";
 
 /** This process's environment with {@link pulumiVariables}, as every Pulumi command gets it. */
-export const pulumiEnvironment = (workspace: Workspace): NodeJS.ProcessEnv => ({
-  ...process.env,
-  ...pulumiVariables(workspace.state, readToolchain()),
+export const pulumiEnvironment = ({ state, env = process.env }: Workspace): NodeJS.ProcessEnv => ({
+  ...env,
+  ...pulumiVariables(state, readToolchain(), env),
   PULUMI_DEBUG_COMMANDS: "true",
   GOGC: engineGarbage,
 });
@@ -112,10 +114,10 @@ const pointAt = async (link: string, target: string): Promise<void> => {
 
 /** Creates what is missing of the state directory: passphrase, backend, Pulumi's home, scratch project. */
 export const prepareState = async (workspace: Workspace, toolchain: Toolchain): Promise<void> => {
-  const { state } = workspace;
+  const { state, env = process.env } = workspace;
   for (const directory of [state, pulumiHome(state), join(state, "backend"), join(state, "config"), scratch(state)])
     await mkdir(directory, { recursive: true, mode: 0o700 });
-  if (ownsPassphrase(process.env) && !existsSync(passphraseFile(state)))
+  if (ownsPassphrase(env) && !existsSync(passphraseFile(state)))
     await writePrivate(passphraseFile(state), randomBytes(32).toString("base64url"));
   await pointAt(join(pulumiHome(state), "plugins"), toolchain.plugins);
   await writeFile(join(scratch(state), "Pulumi.yaml"), stringify({ name: project, runtime: "nodejs" }));

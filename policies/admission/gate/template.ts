@@ -26,39 +26,56 @@ export interface GateObject {
   spec: object;
 }
 
+/** Conditions of a template in CEL. */
+export interface CelSource {
+  generateVAP: true;
+  failurePolicy: "Fail";
+  variables: readonly { name: string; expression: Cel }[];
+  validations: readonly { expression: Cel; messageExpression: Cel }[];
+}
+
+/** How one engine evaluates a template. */
+export type GateCode =
+  { engine: "K8sNativeValidation"; source: CelSource } | { engine: "Rego"; source: { version: "v1"; rego: string } };
+
 /** A ConstraintTemplate. */
 export interface GateTemplate extends GateObject {
-  spec: { crd: { spec: { names: { kind: string }; validation?: object } }; targets: object[] };
+  spec: {
+    crd: { spec: { names: { kind: string }; validation?: object } };
+    targets: readonly { target: string; code: readonly [GateCode] }[];
+  };
 }
 
 const target = "admission.k8s.gatekeeper.sh";
 
-const templateObject = (kind: string, protects: string, engine: object): GateTemplate => ({
+const templateObject = (kind: string, protects: string, code: GateCode): GateTemplate => ({
   apiVersion: "templates.gatekeeper.sh/v1",
   kind: "ConstraintTemplate",
   metadata: { name: kind.toLowerCase(), annotations: { description: protects } },
-  spec: { crd: { spec: { names: { kind } } }, targets: [{ target, ...engine }] },
+  spec: { crd: { spec: { names: { kind } } }, targets: [{ target, code: [code] }] },
 });
 
 /** A template whose conditions are in CEL. What it cannot evaluate is refused. */
 export const celTemplate = ({ kind, protects, variables, validations }: CelTemplate): GateTemplate =>
   templateObject(kind, protects, {
-    code: [
-      {
-        engine: "K8sNativeValidation",
-        source: {
-          generateVAP: true,
-          failurePolicy: "Fail",
-          variables: variables.map(({ name, expression }) => ({ name, expression })),
-          validations: validations.map(({ admits, message }) => ({ expression: admits, messageExpression: message })),
-        },
-      },
-    ],
+    engine: "K8sNativeValidation",
+    source: {
+      generateVAP: true,
+      failurePolicy: "Fail",
+      variables: variables.map(({ name, expression }) => ({ name, expression })),
+      validations: validations.map(({ admits, message }) => ({ expression: admits, messageExpression: message })),
+    },
   });
+
+/** The conditions of a template in CEL; undefined for one in Rego. */
+export const celSource = ({ spec: { targets } }: GateTemplate): CelSource | undefined => {
+  const code = targets[0]?.code[0];
+  return code?.engine === "K8sNativeValidation" ? code.source : undefined;
+};
 
 /** A template in Rego, for what CEL cannot ask: a provider of external data. */
 export const regoTemplate = (kind: string, protects: string, rego: string): GateTemplate =>
-  templateObject(kind, protects, { code: [{ engine: "Rego", source: { version: "v1", rego } }] });
+  templateObject(kind, protects, { engine: "Rego", source: { version: "v1", rego } });
 
 /** Kinds that workloads are made of. */
 const workloads = [

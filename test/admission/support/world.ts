@@ -5,7 +5,7 @@ import { NetworkPolicies } from "../../../components/lib/network-policies";
 import { coreObjects } from "../../../components/tekton";
 import { Team } from "../../../components/team";
 import { unsignedTeamPipeline, verificationPolicyOf } from "../../../pipelines";
-import { triggerOf, users } from "../../../policies/admission";
+import { type FactoryImages, triggerOf, users } from "../../../policies/admission";
 import { readToolchain, source } from "../../../stacks/toolchain";
 import { teamArgs, testKeys } from "../../pipelines/fixtures";
 import { render, type Rendered, testImage } from "../../support/render";
@@ -46,12 +46,12 @@ export const as = {
 
 export const pipeline = unsignedTeamPipeline(teamArgs({ namespace: teamSpace }));
 
-const admission = () =>
+const admission = (images: FactoryImages) => () =>
   new Admission("admission", {
     jailedRuntimeClass: "jailed",
     networkedRuntimeClass: "networked",
     unjailedServiceAccounts: ["ingest-source", "ingest-dependencies", "publish"],
-    images: { components: [listedImage], stages: [listedImage, otherListedImage] },
+    images,
     stackUsers: ["kubernetes-admin"],
     stackGroups: ["kubeadm:cluster-admins", "system:masters"],
   });
@@ -132,8 +132,10 @@ const objectsOf = (resources: readonly Rendered[]): KubernetesObject[] =>
 
 const isDone = ({ status }: Answer): boolean => status === 200 || status === 201;
 
-/** An API server with Tekton's kinds, the factory's rules, and a team. */
-export const startWorld = async (): Promise<ApiServer> => {
+const listedImages: FactoryImages = { components: [listedImage], stages: [listedImage, otherListedImage] };
+
+/** An API server with Tekton's kinds, the factory's rules, and a team. @param images what may run there */
+export const startWorld = async (images = listedImages): Promise<ApiServer> => {
   const server = await startApiServer();
   const make = async (object: object, as?: Requester): Promise<void> => {
     const answer = await server.ask("POST", collectionOf(object as KubernetesObject), object, as);
@@ -165,7 +167,7 @@ export const startWorld = async (): Promise<ApiServer> => {
     for (const name of ["jailed", "networked", "foreign"]) await make(runtimeClass(name));
     for (const who of [as.stack, as.operator])
       await server.askUntil(isDone, "GET", "/apis/node.k8s.io/v1/runtimeclasses", undefined, who);
-    for (const object of objectsOf((await render(admission)).resources)) await make(object, as.stack);
+    for (const object of objectsOf((await render(admission(images))).resources)) await make(object, as.stack);
     for (const name of [otherSpace, factorySpace])
       await make({ apiVersion: "v1", kind: "Namespace", metadata: { name } }, as.operator);
     const labels = { [TEAM_LABEL]: "bare" };
