@@ -5,8 +5,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
 import { falcoFiles } from "../../components/falco";
-import { NetworkPolicies } from "../../components/lib/network-policies";
-import { ed25519KeyPair, type Task } from "../../pipelines";
+import { type Task } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { FACTORY_NAMESPACES } from "../../policies/admission";
 import { factoryStack } from "../../stacks/factory";
@@ -16,76 +15,10 @@ import { factoryImages, image, readToolchain, source, stageImages } from "../../
 import { images } from "../../tools/toolchain/images";
 import { writeFiles } from "../../trust";
 import { ceremony } from "../trust/support/world";
+import { clusterOutputs, factoryOutputs, keys, referenceTo } from "./outputs";
 import { inputAt, render, type Rendering, testCertificates, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
-
-const clusterOutputs = {
-  schema: SCHEMA,
-  kubeconfig: "kubeconfig",
-  clusterIdentifier: "ssf",
-  runtimeClasses: { jailed: "jailed", networked: "networked" },
-  networkPolicies: NetworkPolicies.Cilium,
-  apiServer: "https://127.0.0.1:6443",
-};
-
-const keys = ed25519KeyPair(Buffer.alloc(32, 1).toString("base64"));
-
-const factoryOutputs = {
-  schema: SCHEMA,
-  kubeconfig: "kubeconfig",
-  clusterIdentifier: "ssf",
-  runtimeClasses: clusterOutputs.runtimeClasses,
-  networkPolicies: NetworkPolicies.Cilium,
-  registry: { host: "registry.example:5000", namespace: "ssf-registry", service: "registry", caPem: "CA" },
-  registryCredentials: {
-    publisher: { username: "publisher", password: "p" },
-    reader: { username: "reader", password: "r" },
-    chains: { username: "chains", password: "c" },
-  },
-  provenance: {
-    builderId: "https://b.example",
-    signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
-    certificateAuthorityPem: "CA",
-    log: {
-      url: "https://rekor.example:3000",
-      host: "rekor.example",
-      namespace: "ssf-rekor",
-      service: "rekor",
-      port: 3000,
-      caPem: "CA",
-      publicKeyPem: "PUBLIC",
-    },
-  },
-  trust: {
-    builderId: "https://b.example",
-    authority: { url: "https://fulcio.example", chainPem: testCertificates("FULCIO", "ROOT") },
-    log: { url: "https://rekor.example:3000", publicKeyPem: "PUBLIC" },
-    signer: { identity: "spiffe://factory.example/ns/ssf-chains/sa/chains", issuer: "https://oidc.example" },
-    images: [testImage("stage-go")],
-  },
-  definitions: { ...keys, formerPublicKeysPem: [] },
-  forge: {
-    url: "https://forge.example",
-    namespace: "ssf-forge",
-    service: "forge",
-    username: "developer",
-    password: "f",
-    caPem: "CA",
-  },
-  stageImages: {
-    "stage-git": testImage("stage-git"),
-    "stage-go": testImage("stage-go"),
-    "stage-node": testImage("stage-node"),
-    "stage-python": testImage("stage-python"),
-    "stage-publish": testImage("stage-publish"),
-    "stage-trigger": testImage("stage-trigger"),
-    "stage-scan": testImage("stage-scan"),
-  },
-};
-
-const referenceTo = (outputs: Record<string, unknown>) => (type: string) =>
-  type === "pulumi:pulumi:StackReference" ? { outputs, secretOutputNames: [] } : {};
 
 describe("outputs of a stack", () => {
   test("of the right form are taken", () => {
