@@ -27,9 +27,28 @@ const NAMESPACE_UNKNOWN = "missing Namespace";
 /** Field that names the resource of an object beside the fields that any rule knows. */
 const URN = "pulumiUrn";
 
+/**
+ * Whether a question is about objects of this kind. Nothing else reaches gator, which would take a template or a constraint
+ * that the stack makes for one of its own.
+ */
+const isAskedAbout = ({ inputs, unknown }: PreviewedResource, all: readonly Question[]): boolean => {
+  const group = /^(.*)\/[^/]*$/.exec(String(inputs.apiVersion))?.[1] ?? "";
+  const asked = all.flatMap(({ constraint }) => (constraint.spec as { match: { kinds: KindMatch[] } }).match.kinds);
+  return (
+    inputs.kind === "Namespace" ||
+    unknown.some(([field = ""]) => ["apiVersion", "kind"].includes(field)) ||
+    asked.some(({ apiGroups, kinds }) => apiGroups.includes(group) && kinds.includes(String(inputs.kind)))
+  );
+};
+
+interface KindMatch {
+  apiGroups: string[];
+  kinds: string[];
+}
+
 /** Whether an object's place is not known, so that nothing can tell which rules hold for it. */
 const isPlaceUnknown = ({ unknown }: PreviewedResource): boolean =>
-  unknown.some((path) => ["", "metadata", "metadata.namespace"].includes(path.join(".")));
+  unknown.some((path) => ["apiVersion", "kind", "metadata", "metadata.namespace"].includes(path.join(".")));
 
 /** Whether a namespace's labels are not known; gator must then know nothing of it. */
 const isNamespaceUnknown = ({ inputs, unknown }: PreviewedResource): boolean =>
@@ -43,8 +62,8 @@ const objectOf = ({ urn, inputs }: PreviewedResource): object => ({
 
 /** What the gate says, and what it will look at but nobody can know yet. */
 const judge = (resources: readonly PreviewedResource[], settings: Settings): Verdicts => {
-  const objects = resources.filter(isObject);
   const all = questions(settings);
+  const objects = resources.filter((one) => isObject(one) && isAskedAbout(one, all));
   const askable = objects.filter((one) => !isPlaceUnknown(one) && !isNamespaceUnknown(one));
   const refusals = askGator(settings.gator, [
     ...all.flatMap(({ template }) => template ?? []),

@@ -52,9 +52,9 @@ const policy = (
   description: protects,
   enforcementLevel: level,
   configSchema: config,
-  validateStack: ({ getConfig }, report) => {
+  validateStack: (args, report) => {
     if (resources.size === 0) report(describeProblem(NOT_SEEN));
-    else findings(getConfig()).forEach(({ urn, problem }) => report(describeProblem(problem), urn));
+    else findings(args.getConfig()).forEach(({ urn, problem }) => report(describeProblem(problem), urn));
   },
 });
 

@@ -16,14 +16,11 @@ import { images } from "../../tools/toolchain/images";
 import { writeFiles } from "../../trust";
 import { ceremony } from "../trust/support/world";
 import { kmsPrograms, serviceKey } from "../support/kms";
-import { clusterOutputs, factoryOutputs } from "../support/outputs";
+import { clusterOutputs, factoryOutputs, referenceTo } from "../support/outputs";
 import { describeWith } from "../support/programs";
 import { inputAt, render, type Rendering, testCertificates, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
-
-const referenceTo = (outputs: Record<string, unknown>) => (type: string) =>
-  type === "pulumi:pulumi:StackReference" ? { outputs, secretOutputNames: [] } : {};
 
 describe("outputs of a stack", () => {
   test("of the right form are taken", () => {

@@ -61,3 +61,7 @@ export const factoryOutputs = {
     "stage-scan": testImage("stage-scan"),
   },
 };
+
+/** What a mocked reference to a stack with these outputs answers. */
+export const referenceTo = (outputs: Record<string, unknown>) => (type: string) =>
+  type === "pulumi:pulumi:StackReference" ? { outputs, secretOutputNames: [] } : {};

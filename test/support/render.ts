@@ -9,6 +9,10 @@ export interface Rendered {
   secrets: string[];
   /** Logical name of the parent; empty for the stack. */
   parent: string;
+  /** URN and ID of the provider, joined by `::`; empty for a component. */
+  provider: string;
+  /** Whether Pulumi refuses to remove it. */
+  protect: boolean;
   /** Logical names of what must exist first. */
   dependsOn: string[];
 }
@@ -41,6 +45,8 @@ interface RegisterRequest {
   getType(): string;
   getName(): string;
   getParent(): string;
+  getProvider(): string;
+  getProtect(): boolean;
   getDependenciesList(): string[];
 }
 
@@ -89,6 +95,8 @@ export const render = async (
       inputs: reveal(inputs.get(request.getName()) ?? {}, [], secrets) as Record<string, unknown>,
       secrets,
       parent: lastPart(request.getParent()),
+      provider: request.getProvider(),
+      protect: request.getProtect(),
       dependsOn: request.getDependenciesList().map(lastPart).sort(),
     });
   };

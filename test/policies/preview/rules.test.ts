@@ -91,8 +91,7 @@ cases.push([
   [password, settingsMap("unknown-until-made", { unknown: [["data", "value"]] })],
 ]);
 
-const byDefault = (name: string) =>
-  object("ConfigMap", {}, { provider: `${urnOf("pulumi:providers:kubernetes", name)}` });
+const byDefault = (name: string) => object("ConfigMap", {}, { provider: urnOf("pulumi:providers:kubernetes", name) });
 cases.push([
   "SSF-PREVIEW-020",
   providers,
