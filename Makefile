@@ -1,6 +1,6 @@
 # Every thing a developer does, each one line. What to run after which change: CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help up down toolchain test test-quick preview bench check generate clean
+.PHONY: help up down toolchain test test-quick preview bench bench-teams check generate clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ preview: ## what this checkout changes in the factory, and whether it breaks a r
 
 bench: ## measure the factory that is up; adds 130 entries to its log
 	npx tsx test/bench/main.ts
+
+bench-teams: ## measure what 1, 5 and 20 teams more take; makes them and removes them, in half an hour
+	npx tsx test/bench/teams.ts
 
 check: node_modules ## formatting, lint, types, generated files
 	npm run check

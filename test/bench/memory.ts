@@ -20,13 +20,18 @@ const summarySchema = z.object({
   ),
 });
 
-/** Working set of every container of the factory, as the kubelet counts it, the largest first. */
-export const measureMemory = async (kubectl: Kubectl): Promise<string[]> => {
+interface Used {
+  name: string;
+  mebibytes: number;
+}
+
+/** Working set of every container but those of teams' runs, as the kubelet counts it, the largest first. */
+const containersOf = async (kubectl: Kubectl): Promise<Used[]> => {
   const { items } = nodesSchema.parse(await kubectl.json(["get", "nodes"]));
   const summaries = items.map(async ({ metadata: { name } }) =>
     summarySchema.parse(JSON.parse(await kubectl.text(["get", `--raw=/api/v1/nodes/${name}/proxy/stats/summary`]))),
   );
-  const containers = (await Promise.all(summaries))
+  return (await Promise.all(summaries))
     .flatMap(({ pods }) => pods)
     .filter(({ podRef }) => !podRef.namespace.startsWith("team-"))
     .flatMap(({ podRef, containers: all }) =>
@@ -36,7 +41,17 @@ export const measureMemory = async (kubectl: Kubectl): Promise<string[]> => {
       })),
     )
     .sort((a, b) => b.mebibytes - a.mebibytes);
-  const total = containers.reduce((sum, { mebibytes }) => sum + mebibytes, 0);
+};
+
+const totalOf = (containers: readonly Used[]): number => containers.reduce((sum, { mebibytes }) => sum + mebibytes, 0);
+
+/** Working set of the whole factory, in MiB. */
+export const memoryInUse = async (kubectl: Kubectl): Promise<number> => totalOf(await containersOf(kubectl));
+
+/** A table of what each container of the factory holds. */
+export const measureMemory = async (kubectl: Kubectl): Promise<string[]> => {
+  const containers = await containersOf(kubectl);
+  const total = totalOf(containers);
   return columns([
     ["memory", "MiB", "of all"],
     ...containers.map(({ name, mebibytes }) => [name, short(mebibytes), `${short((100 * mebibytes) / total)} %`]),
