@@ -34,10 +34,10 @@ const stacks = `e2e-cluster,e2e-factory,e2e-team,${strict.stack}`;
 const config = [`e2e-cluster:clusterName=${cluster}`, ...triggerSettings("e2e-team"), ...strict.settings()];
 const env = { ...process.env, SSF_STATE: state, SSF_STACKS: stacks, SSF_CONFIG: config.join("\n") };
 
-/** Runs `./factory` as a person would, and shows its progress. */
-const factory = (...args: string[]): Promise<Ended> =>
+/** Runs a command in the checkout as a person would, and shows its progress. */
+const run = (command: string, args: readonly string[], more: Record<string, string> = {}): Promise<Ended> =>
   new Promise((done, fail) => {
-    const child = spawn(join(root, "factory"), args, { cwd: root, env });
+    const child = spawn(command, args, { cwd: root, env: { ...env, ...more } });
     const output = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const)
       child[stream].on("data", (chunk: Buffer) => {
@@ -47,6 +47,8 @@ const factory = (...args: string[]): Promise<Ended> =>
     child.on("error", fail);
     child.on("close", (code) => done({ code: code ?? 1, ...output }));
   });
+
+const factory = (...args: string[]): Promise<Ended> => run("./factory", args);
 
 const outputsOf = async <K extends keyof StackOutputs>(workspace: Workspace, kind: K, stack: string) =>
   parseOutputs(kind, stack, (await stackOutputs(workspace, stack)) as Record<string, unknown>);
@@ -285,7 +287,7 @@ describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(() => ({ kubectl, team, shared }));
 
-describeTeams("strict", factory, () => ({ kubectl, team }));
+describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
 
 describe("the cluster", () => {
   const node = `${cluster}-control-plane`;

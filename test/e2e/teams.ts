@@ -2,6 +2,7 @@ import { TEAM_LABEL } from "../../components/lib/labels";
 import { RECORD_LABEL, VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
 import type { StackOutputs } from "../../stacks/outputs";
 import type { Kubectl } from "../../tools/cli/kubectl";
+import { liveCommands } from "../guides/blocks";
 import type { Ended } from "./supply-chain";
 
 const minutes = 60_000;
@@ -37,26 +38,35 @@ const versionsIn = async (kubectl: Kubectl, { namespace }: StackOutputs["team"])
     "--output=jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{'\\n'}{end}",
   ]);
 
-/** Teams beside each other; the other one is gone afterwards. */
+/** A team that joins the factory as the guide says, and leaves it. */
 export const describeTeams = (
-  other: string,
-  factory: (...args: string[]) => Promise<Ended>,
+  settings: { stacks: string; config: readonly string[] },
+  run: (command: string, args: readonly string[], env: Record<string, string>) => Promise<Ended>,
   world: () => { kubectl: Kubectl; team: StackOutputs["team"] },
 ): void => {
+  const joined = "payments";
+  const env = {
+    SSF_STACKS: `${settings.stacks},e2e-${joined}`,
+    SSF_CONFIG: [...settings.config, `e2e-${joined}:team=${joined}`].join("\n"),
+  };
+
   test(
-    "a team that is removed leaves nothing, and the others as they were",
+    "a team is added as the guide says; removed, it leaves nothing, and the others as they were",
     async () => {
       const { kubectl, team } = world();
       const before = await versionsIn(kubectl, team);
       const own = await objectsOf(kubectl, team.team);
-      expect((await objectsOf(kubectl, other)).length).toBeGreaterThanOrEqual(5);
-      expect((await factory("team", "remove", other, "--yes")).code).toBe(0);
-      expect(await objectsOf(kubectl, other)).toEqual([]);
+      for (const script of liveCommands("add-a-team")) expect((await run("bash", ["-ec", script], env)).code).toBe(0);
+      expect((await objectsOf(kubectl, joined)).length).toBeGreaterThanOrEqual(5);
+
+      expect((await run("./factory", ["team", "remove", joined, "--yes"], env)).code).toBe(0);
+      expect(await objectsOf(kubectl, joined)).toEqual([]);
       const marked = (await kubectl.json(["get", "namespaces", `--selector=${TEAM_LABEL}`])) as Listed;
-      expect(namesIn(marked)).toEqual([team.namespace]);
+      expect(namesIn(marked)).toContain(team.namespace);
+      expect(namesIn(marked)).not.toContain(`team-${joined}`);
       expect(await objectsOf(kubectl, team.team)).toEqual(own);
       expect(await versionsIn(kubectl, team)).toBe(before);
     },
-    10 * minutes,
+    15 * minutes,
   );
 };
