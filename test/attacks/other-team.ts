@@ -98,7 +98,7 @@ const byDefinition = (session: Session, other: Session["team"]): Cell => {
       const namespace = await under(session, team);
       const task = signedTask(session, namespace, "signed", {});
       await session.create({ ...task });
-      return runs(session, taskRun("signed", namespace, { name: "signed", namespace }));
+      return runs(session, taskRun("signed", namespace, { name: task.metadata.name, namespace }));
     },
   });
   return {
