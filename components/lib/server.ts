@@ -64,7 +64,7 @@ export interface ServerArgs {
 
 /**
  * A server of the factory: one pod that serves TLS with a certificate of the factory's authority and is reached by its
- * clients only. Where it has a volume it keeps its data there, and where it has users it knows them by their passwords.
+ * clients only. Where it has a volume it keeps its data there, and where it has users it knows them by what only they and it can tell.
  *
  * @returns its service, which exists once the server answers
  */
@@ -182,7 +182,7 @@ export const makeServer = (
             volumes: [
               { name: "settings", configMap: { name: config.metadata.name } },
               ...(served ? [{ name: "content", configMap: { name: served.metadata.name } }] : []),
-              ...(secret && users
+              ...(secret
                 ? [
                     {
                       name: "users",

@@ -72,7 +72,7 @@ const byRun = ({ member, goodRun }: Session, other: string): Cell => ({
       name: `runs: start at home the pipeline of ${other}`,
       expected: atAdmission,
       run: () => {
-        const { params = [] } = goodRun.spec.pipelineRef;
+        const { params } = goodRun.spec.pipelineRef;
         const borrowed = params.map((param) => (param.name === "namespace" ? { ...param, value: other } : param));
         return member.wouldCreate(withValue(goodRun, ["spec", "pipelineRef", "params"], borrowed));
       },
