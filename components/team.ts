@@ -212,7 +212,7 @@ export class Team extends pulumi.ComponentResource {
     const identity = stageIdentity(
       `${name}-identity-${PUBLISHER}`,
       { trustDomain: args.trustDomain, namespace, serviceAccount: PUBLISHER },
-      { parent: this },
+      { parent: this, dependsOn: [ns] },
     );
     const files = [
       new k8s.core.v1.Secret(
