@@ -328,6 +328,16 @@ func TestWhatATagNamesStays(t *testing.T) {
 	}
 }
 
+func TestHealthIsTheRegistrysOwn(t *testing.T) {
+	w := newWorld(t)
+	if status, _ := w.ask([2]string{}, http.MethodGet, "/"); status != http.StatusOK || len(w.store.seen) != 1 {
+		t.Errorf("answered %d after %d questions", status, len(w.store.seen))
+	}
+	if status, _ := w.ask([2]string{}, http.MethodPut, "/"); status != http.StatusUnauthorized {
+		t.Errorf("PUT / answered %d", status)
+	}
+}
+
 func TestARegistryThatIsAwayIsNotAnAnswer(t *testing.T) {
 	w := newWorld(t)
 	w.guard.(*guard).client = &http.Client{Transport: &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {

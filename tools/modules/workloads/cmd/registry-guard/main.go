@@ -84,13 +84,9 @@ func run() error {
 	known.bundles = bundles
 	go bundles.follow(ctx)
 
-	guarded := http.NewServeMux()
-	guarded.Handle("/v2/", newGuard(&known, behind))
-	// What the kubelet asks; it says nothing about anything stored.
-	guarded.HandleFunc("GET /{$}", func(writer http.ResponseWriter, _ *http.Request) { writer.WriteHeader(http.StatusOK) })
 	server := http.Server{
 		Addr:              *address,
-		Handler:           guarded,
+		Handler:           newGuard(&known, behind),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
 	}
