@@ -139,7 +139,7 @@ export class Spire extends pulumi.ComponentResource {
 
   constructor(name: string, args: SpireArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Spire", name, args, opts);
-    const crds = createObjects(readCrds(args.source, standardLabels(CONTROLLER_MANAGER)), { name, parent: this });
+    const crds = createObjects(spireCrds(args.source), { name, parent: this });
     const agents = openNamespace(`${name}-agent`, this, {
       name: AGENT_NAMESPACE,
       labels: standardLabels(AGENT),
@@ -196,11 +196,11 @@ export class Spire extends pulumi.ComponentResource {
 }
 
 /** The controller manager's CRDs; those of its own configuration file are none. */
-const readCrds = (source: string, labels: Record<string, string>) =>
+export const spireCrds = (source: string) =>
   Manifests.read(join(source, "config/crd/bases"))
     .remove("CustomResourceDefinition", "controllermanagerconfigs.spire.spiffe.io")
     .patchAll("CustomResourceDefinition", (crd) => {
-      crd.metadata.labels = labels;
+      crd.metadata.labels = standardLabels(CONTROLLER_MANAGER);
       dropDescriptions(crd);
     })
     .list();

@@ -27,6 +27,7 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
     `/api/v1/namespaces/team-${team}`,
     `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/ssf-runs-team-${team}`,
     `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/ssf-runs-team-${team}`,
+    `/apis/spire.spiffe.io/v1alpha1/clusterstaticentries/team-${team}-publish`,
   ];
   const recordsOf = (team: string) =>
     `/api/v1/namespaces/ssf-verifier/configmaps?labelSelector=secure-software-factory.dev%2Fverified-team%3D${team}`;
@@ -45,7 +46,7 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
     pulumi config set languages go --stack team-${team}
     ${up(team)}`;
 
-  test("are made from their files, each with namespace, rule and record", async () => {
+  test("are made from their files, each with namespace, rule, identity and record", async () => {
     await checkout.output(make("payments"));
     await checkout.output(make("shop"));
     for (const team of ["payments", "shop"])
@@ -53,6 +54,7 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
         `team-${team}`,
         `ssf-runs-team-${team}`,
         `ssf-runs-team-${team}`,
+        `team-${team}-publish`,
         team,
       ]);
   });

@@ -2,6 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
 import { NetworkPolicies } from "../../components/lib/network-policies";
+import { spireCrds } from "../../components/spire";
+import { readToolchain, source } from "../../stacks/toolchain";
 import { project } from "../../tools/cli/stack-plan";
 import { type ApiServer, startApiServer } from "../admission/support/api-server";
 import { crds } from "../admission/support/world";
@@ -11,14 +13,16 @@ import { factoryOutputs } from "./outputs";
 /** What removes namespaces and dependents, and makes the account `default`. */
 const controllers = ["namespace-controller", "garbage-collector-controller", "serviceaccount-controller"];
 
-/** An API server with what a team's stack needs of a factory: Tekton's kinds, and the verifier's namespace. */
+/** An API server with what a team's stack needs of a factory: Tekton's and SPIRE's kinds, and the verifier's namespace. */
 export const startFactoryCluster = async (): Promise<ApiServer> => {
   const server = await startApiServer(controllers);
   try {
-    for (const crd of crds()) await server.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
+    for (const crd of [...crds(), ...spireCrds(source(readToolchain(), "spire-controller-manager"))])
+      await server.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
     const metadata = { name: VERIFIER_NAMESPACE };
     await server.ask("POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata });
-    await server.askUntil(({ status }) => status === 200, "GET", "/apis/tekton.dev/v1alpha1/verificationpolicies");
+    for (const kind of ["tekton.dev/v1alpha1/verificationpolicies", "spire.spiffe.io/v1alpha1/clusterstaticentries"])
+      await server.askUntil(({ status }) => status === 200, "GET", `/apis/${kind}`);
     return server;
   } catch (error) {
     await server.stop();
