@@ -84,6 +84,7 @@ afterAll(async () => {
     processes: [],
     state: false,
   });
+  strict.remove();
 }, 10 * minutes);
 
 test(

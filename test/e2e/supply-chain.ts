@@ -111,8 +111,6 @@ export const describeSupplyChain = (strict: StrictTeam, factory: (...args: strin
   const build = (source: string) => factory("build", source, "--team", "strict", "--json");
 
   describe("a team that asks for signed commits, two builds, a deny list and files", () => {
-    afterAll(strict.remove);
-
     test(
       "gets a program that nobody here wrote, signed, built twice with the same result, as a file",
       async () => {
