@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { TEAM_LABEL } from "../../components/lib/labels";
 import { RECORD_LABEL, VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
 import type { StackOutputs } from "../../stacks/outputs";
@@ -38,6 +39,12 @@ const versionsIn = async (kubectl: Kubectl, { namespace }: StackOutputs["team"])
     "--output=jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{'\\n'}{end}",
   ]);
 
+/** Asks every second until nothing is left, for at most a minute. */
+const untilGone = async (left: () => Promise<string[]>): Promise<void> => {
+  for (let seconds = 0; seconds < 60 && (await left()).length > 0; seconds++) await setTimeout(1000);
+  expect(await left()).toEqual([]);
+};
+
 /** A team that joins the factory as the guide says, and leaves it. */
 export const describeTeams = (
   settings: { stacks: string; config: readonly string[] },
@@ -60,7 +67,8 @@ export const describeTeams = (
       expect((await objectsOf(kubectl, joined)).length).toBeGreaterThanOrEqual(5);
 
       expect((await run("./factory", ["team", "remove", joined, "--yes"], env)).code).toBe(0);
-      expect(await objectsOf(kubectl, joined)).toEqual([]);
+      // What depends on its namespace is collected a moment after that is gone.
+      await untilGone(() => objectsOf(kubectl, joined));
       const marked = (await kubectl.json(["get", "namespaces", `--selector=${TEAM_LABEL}`])) as Listed;
       expect(namesIn(marked)).toContain(team.namespace);
       expect(namesIn(marked)).not.toContain(`team-${joined}`);
