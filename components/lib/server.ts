@@ -83,13 +83,13 @@ export const makeServer = (
       { metadata: metadata("users"), stringData: { ...users.files, ...users.values } },
       inNamespace,
     );
-  const account = !identity
-    ? undefined
-    : new k8s.core.v1.ServiceAccount(
+  const account = identity
+    ? new k8s.core.v1.ServiceAccount(
         `${resource}-account`,
         { metadata: { name, namespace: args.namespace, labels }, automountServiceAccountToken: false },
         inNamespace,
-      );
+      )
+    : undefined;
   const config = new k8s.core.v1.ConfigMap(
     `${resource}-config`,
     { metadata: metadata("config"), data: args.settings },

@@ -1,6 +1,6 @@
 import { PUBLISHER } from "../../components/lib/workload-api";
 import { TEAM_OBJECTS } from "../../components/team";
-import { withValue, type ClusterObject, type Session } from "../../tools/cli/attack-session";
+import { withValue, type Session } from "../../tools/cli/attack-session";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
 import { parseImage } from "../../tools/cli/registry";
 import { definitionPolicy, runs } from "./definitions-edited";
@@ -10,6 +10,7 @@ import {
   anyBuilt,
   atAdmission,
   byRights,
+  claim,
   idle,
   jailedPod,
   logOf,
@@ -30,13 +31,6 @@ interface Cell {
 }
 
 const port = 18_081;
-
-const claimOf = (namespace: string, name: string): ClusterObject => ({
-  apiVersion: "v1",
-  kind: "PersistentVolumeClaim",
-  metadata: { name, namespace },
-  spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "16Mi" } } },
-});
 
 /** What the role of a member gives at home, and what is the other team's. */
 const byRole = ({ member, id }: Session, home: string, other: string): Cell => {
@@ -114,7 +108,7 @@ const byWorkspace = (session: Session, home: string, other: string): Cell => {
     expected,
     run: async (): Promise<Answer> => {
       const object = `attack-${session.id}-${claimedIn}`.slice(0, 50);
-      await session.create(claimOf(claimedIn, object));
+      await session.create(claim(claimedIn, object));
       const pod = jailedPod(session, object, home, {
         ...idle,
         volumeMounts: [{ name: "claim", mountPath: "/claim", readOnly: true }],

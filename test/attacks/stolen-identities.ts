@@ -1,6 +1,6 @@
 import { CHAINS_WORKLOAD } from "../../components/chains";
 import { restrictedContainer, restrictedPod } from "../../components/lib/pods";
-import { WORKLOAD_API } from "../../components/lib/workload-api";
+import { workloadApiMount, workloadApiVolume } from "../../components/lib/workload-api";
 import type { ClusterObject, Session } from "../../tools/cli/attack-session";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
 import { type FulcioQuestion, mintToken, openFulcio, withClaims } from "./services";
@@ -22,10 +22,10 @@ const impostor = (session: Session): ClusterObject => {
           image: session.image("shell"),
           command: ["sleep", "600"],
           securityContext: restrictedContainer,
-          volumeMounts: [{ name: "workload-api", mountPath: "/workload-api", readOnly: true }],
+          volumeMounts: [workloadApiMount],
         },
       ],
-      volumes: [{ name: "workload-api", csi: { driver: WORKLOAD_API.driver, readOnly: true } }],
+      volumes: [workloadApiVolume],
     },
   };
 };

@@ -89,6 +89,14 @@ export const scale = async (
   await kubectl.text(["wait", `--namespace=${namespace}`, "--timeout=180s", ...wait]);
 };
 
+/** A claim of storage. */
+export const claim = (namespace: string, name: string): ClusterObject => ({
+  apiVersion: "v1",
+  kind: "PersistentVolumeClaim",
+  metadata: { name, namespace },
+  spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "16Mi" } } },
+});
+
 /** A program that does nothing, for at most ten minutes. */
 export const idle = { command: ["sleep", "600"] };
 

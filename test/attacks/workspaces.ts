@@ -1,6 +1,6 @@
-import { variants, type ClusterObject, type Path, type Session } from "../../tools/cli/attack-session";
+import { variants, type Path, type Session } from "../../tools/cli/attack-session";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
-import { atAdmission, jailedPod, outputOf, type FactoryAttack } from "./support";
+import { atAdmission, claim, jailedPod, outputOf, type FactoryAttack } from "./support";
 
 /** What a reader does to a workspace that it may only read; each line prints whether it worked. */
 const readerScript = `
@@ -47,13 +47,6 @@ const mounting = (session: Session, namespace: string, name: string, script: str
   return { ...pod, spec: { ...pod.spec, volumes } };
 };
 
-const claim = (namespace: string): ClusterObject => ({
-  apiVersion: "v1",
-  kind: "PersistentVolumeClaim",
-  metadata: { name: "source", namespace },
-  spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "16Mi" } } },
-});
-
 const lineOf = (log: string, name: string): string =>
   log
     .split("\n")
@@ -99,7 +92,7 @@ export const workspaces: FactoryAttack = {
     ]);
 
     const namespace = await session.workbench();
-    await session.create(claim(namespace));
+    await session.create(claim(namespace, "source"));
     const written = await outputOf(session, mounting(session, namespace, "writer", writerScript, false));
     const read = await outputOf(session, mounting(session, namespace, "reader", readerScript, true));
     const attempt = (name: string, message: RegExp): Attempt => ({

@@ -1,10 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { type ApiServer, describeWithApiServer } from "../admission/support/api-server";
-import { engineBin } from "../cli/support/engine";
-import { type Checkout, copyCheckout } from "../support/checkout";
-import { importFactory, startFactoryCluster } from "../support/served-factory";
+import { describeWithFactory } from "../support/served-factory";
 import { blocksIn, blocksOf, guides, liveCommands } from "./blocks";
 
 jest.setTimeout(900_000);
@@ -37,29 +34,16 @@ describe("blocks of commands", () => {
   });
 });
 
-const describeWithBoth = engineBin() === undefined ? describe.skip : describeWithApiServer;
-
-describeWithBoth("the commands of the guide", () => {
-  let server: ApiServer;
-  let checkout: Checkout;
-  beforeAll(async () => {
-    checkout = copyCheckout();
-    server = await startFactoryCluster();
-    await importFactory(checkout, server);
-  });
-  afterAll(async () => {
-    await server.stop();
-    checkout.remove();
-  });
-
+describeWithFactory("the commands of the guide", (served) => {
   /** What its blocks print, run one after the other in a copy of the checkout with a factory's outputs. */
   const printedBy = async (guide: (typeof guides)[number]): Promise<string[]> => {
     const printed: string[] = [];
-    for (const { place, script } of blocksOf(guide)) if (place === "here") printed.push(await checkout.output(script));
+    for (const { place, script } of blocksOf(guide))
+      if (place === "here") printed.push(await served.checkout.output(script));
     return printed;
   };
   const settingsOf = (stack: string): Record<string, unknown> => {
-    const { config } = parse(readFileSync(join(checkout.directory, `Pulumi.${stack}.yaml`), "utf8")) as {
+    const { config } = parse(readFileSync(join(served.checkout.directory, `Pulumi.${stack}.yaml`), "utf8")) as {
       config: Record<string, unknown>;
     };
     return Object.fromEntries(Object.entries(config).map(([key, value]) => [key.split(":")[1] ?? key, value]));
@@ -72,17 +56,17 @@ describeWithBoth("the commands of the guide", () => {
     expect(preview).toContain("team-pipeline-go");
     expect(preview).not.toContain("team-pipeline-npm");
     expect(removed).toContain("Team payments is gone.");
-    expect(existsSync(join(checkout.directory, "Pulumi.team-payments.yaml"))).toBe(false);
-    expect(existsSync(join(checkout.directory, "Pulumi.team-a.yaml"))).toBe(true);
+    expect(existsSync(join(served.checkout.directory, "Pulumi.team-payments.yaml"))).toBe(false);
+    expect(existsSync(join(served.checkout.directory, "Pulumi.team-a.yaml"))).toBe(true);
   });
 
   test("write-a-pipeline draw the pipeline, and a stage more in the jail", async () => {
     const [drawn, vetted] = await printedBy("write-a-pipeline");
     expect(drawn).toContain("accTitle: Pipeline go");
-    expect(readFileSync(join(checkout.directory, "go.svg"), "utf8")).toContain("Pipeline go</title>");
+    expect(readFileSync(join(served.checkout.directory, "go.svg"), "utf8")).toContain("Pipeline go</title>");
     expect(vetted).toMatch(/"vet<br\/>jailed"/);
     const spoilt = "sed -i 's/^  results: \\[\\],/  results: [], writes: \"output\",/' vet.ts && npx tsx vet.ts";
-    const refused = await checkout.sh(spoilt);
+    const refused = await served.checkout.sh(spoilt);
     expect([refused.code, refused.stderr]).toEqual([
       1,
       expect.stringMatching(/SSF-PIPELINE-003 workspaces\.output: written by build and vet/),

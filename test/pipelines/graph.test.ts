@@ -128,6 +128,12 @@ const refusals: [string, PipelineModel, string[], PipelineModel][] = [
     second({ name: "ingest-source", network: "none" }),
   ],
   [
+    "an identity in the jail",
+    second({ identity: true }),
+    ["SSF-PIPELINE-018 stages.use.identity"],
+    second({ identity: true, name: "publish", network: "registry" }),
+  ],
+  [
     "an image by tag",
     second({ image: "images.test/tool:1.0" }),
     ["SSF-PIPELINE-008 stages.use.image"],

@@ -1,27 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ApiServer, describeWithApiServer } from "../admission/support/api-server";
-import { engineBin } from "../cli/support/engine";
-import { type Checkout, copyCheckout } from "../support/checkout";
-import { importFactory, startFactoryCluster } from "../support/served-factory";
+import { copyCheckout } from "../support/checkout";
+import { describeWithFactory, importFactory } from "../support/served-factory";
 
 jest.setTimeout(900_000);
 
-const describeWithBoth = engineBin() === undefined ? describe.skip : describeWithApiServer;
-
-describeWithBoth("teams, by the real engine, on a real API server", () => {
-  let server: ApiServer;
-  let checkout: Checkout;
-  beforeAll(async () => {
-    checkout = copyCheckout();
-    server = await startFactoryCluster();
-    await importFactory(checkout, server);
-  });
-  afterAll(async () => {
-    await server.stop();
-    checkout.remove();
-  });
-
+describeWithFactory("teams, by the real engine, on a real API server", (served) => {
   /** Where everything is that belongs to a team, in and out of its namespace. */
   const placesOf = (team: string) => [
     `/api/v1/namespaces/team-${team}`,
@@ -34,9 +18,9 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
   /** What of a team exists, each with its version. */
   const standing = async (team: string): Promise<string[]> => {
     type Read = { metadata: { name: string; resourceVersion: string } };
-    const answers = await Promise.all(placesOf(team).map((place) => server.ask("GET", place)));
+    const answers = await Promise.all(placesOf(team).map((place) => served.server.ask("GET", place)));
     const found = answers.filter(({ status }) => status === 200).map(({ body }) => body as Read);
-    const records = (await server.ask("GET", recordsOf(team))).body as { items: Read[] };
+    const records = (await served.server.ask("GET", recordsOf(team))).body as { items: Read[] };
     return [...found, ...records.items].map(({ metadata: { name, resourceVersion } }) => `${name} ${resourceVersion}`);
   };
   const up = (team: string) => `pulumi up --stack team-${team} --yes --skip-preview`;
@@ -47,8 +31,8 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
     ${up(team)}`;
 
   test("are made from their files, each with namespace, rule, identity and record", async () => {
-    await checkout.output(make("payments"));
-    await checkout.output(make("shop"));
+    await served.checkout.output(make("payments"));
+    await served.checkout.output(make("shop"));
     for (const team of ["payments", "shop"])
       expect((await standing(team)).map((one) => one.replace(/(-[0-9a-f]{12})? \d+$/, ""))).toEqual([
         `team-${team}`,
@@ -62,14 +46,14 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
   test("of one name are refused before anything is made, and with another name they are not refused for it", async () => {
     const before = await standing("payments");
     const settings = (team: string) =>
-      writeFileSync(join(checkout.directory, "Pulumi.second.yaml"), `config:\n  kind: team\n  team: ${team}\n`);
+      writeFileSync(join(served.checkout.directory, "Pulumi.second.yaml"), `config:\n  kind: team\n  team: ${team}\n`);
     settings("payments");
     const second = "pulumi preview --stack second";
-    const refused = await checkout.sh(`pulumi stack init second && ${second}`);
+    const refused = await served.checkout.sh(`pulumi stack init second && ${second}`);
     expect(refused.stdout).toMatch(/SSF-TEAM-001 config team: "payments" in the stacks second and team-payments/);
     expect(refused.code).not.toBe(0);
     settings("other");
-    expect(await checkout.output(second)).not.toContain("SSF-TEAM-001");
+    expect(await served.checkout.output(second)).not.toContain("SSF-TEAM-001");
     expect(await standing("payments")).toEqual(before);
   });
 
@@ -77,13 +61,13 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
     const stranger = copyCheckout();
     try {
       const before = await standing("payments");
-      await importFactory(stranger, server);
+      await importFactory(stranger, served.server);
       const refused = await stranger.sh(make("payments"));
       expect(refused.code).not.toBe(0);
       expect(refused.stdout).toMatch(/conflict with "pulumi-kubernetes-[^]*secure-software-factory\.dev\/owner/);
       await stranger.output("pulumi destroy --stack team-payments --yes --skip-preview");
       expect(await standing("payments")).toEqual(before);
-      await checkout.output(`${up("payments")} --expect-no-changes`);
+      await served.checkout.output(`${up("payments")} --expect-no-changes`);
     } finally {
       stranger.remove();
     }
@@ -91,12 +75,16 @@ describeWithBoth("teams, by the real engine, on a real API server", () => {
 
   test("go with all that they have, and leave the others as they are", async () => {
     const others = await standing("shop");
-    await checkout.output("./factory team remove payments --yes");
-    await server.askUntil(({ status }) => status === 404, "GET", placesOf("payments")[0] ?? "");
-    await server.askUntil(({ body }) => (body as { items: object[] }).items.length === 0, "GET", recordsOf("payments"));
+    await served.checkout.output("./factory team remove payments --yes");
+    await served.server.askUntil(({ status }) => status === 404, "GET", placesOf("payments")[0] ?? "");
+    await served.server.askUntil(
+      ({ body }) => (body as { items: object[] }).items.length === 0,
+      "GET",
+      recordsOf("payments"),
+    );
     expect(await standing("payments")).toEqual([]);
     expect(await standing("shop")).toEqual(others);
-    expect(await checkout.output("./factory team list")).not.toContain("payments");
-    await checkout.output(`${up("shop")} --expect-no-changes`);
+    expect(await served.checkout.output("./factory team list")).not.toContain("payments");
+    await served.checkout.output(`${up("shop")} --expect-no-changes`);
   });
 });

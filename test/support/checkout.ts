@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -33,8 +33,9 @@ const files = (): string[] =>
 /** Copies the checkout without its tests; packages and toolchain are those of the original. */
 export const copyCheckout = (): Checkout => {
   const directory = mkdtempSync(join(tmpdir(), "ssf-checkout-"));
-  // The launcher compares times of package-lock.json, so that they are kept.
-  for (const file of files()) cpSync(join(root, file), join(directory, file), { preserveTimestamps: true });
+  for (const file of files()) cpSync(join(root, file), join(directory, file));
+  // Older than any packages, so that the launcher never installs some in place of those that it shares.
+  utimesSync(join(directory, "package-lock.json"), 0, 0);
   symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
   const env = { ...process.env, SSF_STATE: join(directory, "state") };
   const run = (script: string): Promise<Ended> =>

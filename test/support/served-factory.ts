@@ -5,16 +5,17 @@ import { NetworkPolicies } from "../../components/lib/network-policies";
 import { spireCrds } from "../../components/spire";
 import { readToolchain, source } from "../../stacks/toolchain";
 import { project } from "../../tools/cli/stack-plan";
-import { type ApiServer, startApiServer } from "../admission/support/api-server";
+import { type ApiServer, describeWithApiServer, startApiServer } from "../admission/support/api-server";
 import { crds } from "../admission/support/world";
-import type { Checkout } from "./checkout";
+import { engineBin } from "../cli/support/engine";
+import { type Checkout, copyCheckout } from "./checkout";
 import { factoryOutputs } from "./outputs";
 
 /** What removes namespaces and dependents, and makes the account `default`. */
 const controllers = ["namespace-controller", "garbage-collector-controller", "serviceaccount-controller"];
 
 /** An API server with what a team's stack needs of a factory: Tekton's and SPIRE's kinds, and the verifier's namespace. */
-export const startFactoryCluster = async (): Promise<ApiServer> => {
+const startFactoryCluster = async (): Promise<ApiServer> => {
   const server = await startApiServer(controllers);
   try {
     for (const crd of [...crds(), ...spireCrds(source(readToolchain(), "spire-controller-manager"))])
@@ -29,6 +30,28 @@ export const startFactoryCluster = async (): Promise<ApiServer> => {
     throw error;
   }
 };
+
+/** A copy of the checkout, and the factory that it finds. */
+export interface ServedFactory {
+  server: ApiServer;
+  checkout: Checkout;
+}
+
+/** `describe` with both, where the machine has what they need, and `describe.skip` elsewhere. */
+export const describeWithFactory = (title: string, tests: (served: ServedFactory) => void): void =>
+  (engineBin() === undefined ? describe.skip : describeWithApiServer)(title, () => {
+    const served = {} as ServedFactory;
+    beforeAll(async () => {
+      served.checkout = copyCheckout();
+      served.server = await startFactoryCluster();
+      await importFactory(served.checkout, served.server);
+    });
+    afterAll(async () => {
+      await served.server.stop();
+      served.checkout.remove();
+    });
+    tests(served);
+  });
 
 /** Gives a copy of the checkout the stack `dev` of a factory that is up on that API server, as far as teams read it. */
 export const importFactory = async (checkout: Checkout, { kubeconfig }: ApiServer): Promise<void> => {

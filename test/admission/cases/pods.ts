@@ -108,6 +108,8 @@ const refusedForm: [attempt: string, code: string, spec: object, twin?: object][
 export const podCases = (running: string): Case[] => {
   const path = `${pods}/${running}`;
   const stage = { serviceAccountName: "ingest-source", runtimeClassName: "networked" };
+  const identity = (csi: object = {}) => volume({ csi: { driver: "csi.spiffe.io", readOnly: true, ...csi } });
+  const publish = { ...stage, serviceAccountName: "publish" };
   return [
     ...refusedForm.map(([attempt, code, spec, twin]): Case => ({
       attempt,
@@ -133,6 +135,19 @@ export const podCases = (running: string): Case[] => {
       bad: made({ ...stage, runtimeClassName: "foreign" }, as.tekton),
       good: made(stage, as.tekton),
     },
+    ...(
+      [
+        ["the identity of a stage in a jailed pod", identity()],
+        ["the identity of a stage in one that downloads", { ...stage, ...identity() }],
+        ["an identity's volume that can be written", { ...publish, ...identity({ readOnly: false }) }],
+        ["a volume of another driver in the stage that publishes", { ...publish, ...identity({ driver: "csi.test" }) }],
+      ] as const
+    ).map(([attempt, spec]): Case => ({
+      attempt,
+      code: "009",
+      bad: made(spec, as.tekton),
+      good: made({ ...publish, ...identity() }, as.tekton),
+    })),
     {
       attempt: "another image in a running stage",
       code: "012",
