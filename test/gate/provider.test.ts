@@ -6,8 +6,15 @@ import { FactoryError } from "../../components/lib/errors";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
 import { envelopeMediaType } from "../../tools/cli/registry";
 import { type CheckerSettings, imageChecker } from "../../tools/gate/checker";
-import { HEALTH_PATH, type TeamRecord, VERIFY_PATH } from "../../policies/admission/gate/records";
+import {
+  HEALTH_PATH,
+  RECORD_KEY,
+  RECORD_LABEL,
+  type TeamRecord,
+  VERIFY_PATH,
+} from "../../policies/admission/gate/records";
 import { openProvider } from "../../tools/gate/provider";
+import { teamRecords } from "../../tools/gate/team-records";
 import { Verdicts } from "../../tools/gate/verdicts";
 import { serve } from "../cli/support/log";
 import { attestation, expectations, intotoBody, services, signEnvelope, statement } from "../cli/support/provenance";
@@ -18,12 +25,14 @@ jest.setTimeout(60_000);
 const clientName = "gatekeeper-webhook-service.gatekeeper-system.svc";
 const registryName = "registry.ssf-registry.svc.cluster.local";
 const logName = "rekor.ssf-rekor.svc.cluster.local";
+const clusterName = "kubernetes.default.svc";
 const certificates = {
   provider: certificateFor("image-provenance.ssf-gate.svc"),
   gatekeeper: certificateFor(clientName),
   stranger: certificateFor("stranger.test"),
   registry: certificateFor(registryName),
   log: certificateFor(logName),
+  cluster: certificateFor(clusterName),
 };
 const sha256 = (content: Buffer | string) => `sha256:${createHash("sha256").update(content).digest("hex")}`;
 
@@ -107,7 +116,17 @@ let registry: RequestListener;
 let log: RequestListener;
 let asked: number;
 const servers: Server[] = [];
-const ports = { registry: 0, log: 0, provider: 0 };
+const ports = { registry: 0, log: 0, cluster: 0, provider: 0 };
+
+/** A record as it lies in the cluster, the first of several as the newest. */
+const configMap = (content: TeamRecord, index: number) => ({
+  metadata: {
+    name: `record-${index}`,
+    creationTimestamp: `2026-11-23T00:00:${59 - index}Z`,
+    labels: { [RECORD_LABEL]: content.namespace.replace("team-", "") },
+  },
+  data: { [RECORD_KEY]: JSON.stringify(content) },
+});
 
 /** A provider that checks images with these services. */
 const startProvider = async (registryCa = certificates.registry, deadlineMilliseconds = 20_000): Promise<number> => {
@@ -123,7 +142,11 @@ const startProvider = async (registryCa = certificates.registry, deadlineMillise
     },
     builderId: expectations().builderId,
     trusted: () => trusted(),
-    records: () => Promise.resolve(records),
+    records: teamRecords(
+      { host: clusterName, localPort: ports.cluster, caPem: certificates.cluster.certificatePem },
+      "ssf-verifier",
+      `${registryName}:5000`,
+    ),
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
   });
   const verdicts = new Verdicts({ check, deadlineMilliseconds, keepMilliseconds: 60_000 });
@@ -148,8 +171,9 @@ beforeAll(async () => {
   const listening = await Promise.all([
     listen(certificates.registry, counted),
     listen(certificates.log, (incoming, response) => log(incoming, response)),
+    listen(certificates.cluster, (_, response) => void response.end(JSON.stringify({ items: records.map(configMap) }))),
   ]);
-  [ports.registry, ports.log] = listening.map(({ port }) => port) as [number, number];
+  [ports.registry, ports.log, ports.cluster] = listening.map(({ port }) => port) as [number, number, number];
   servers.push(...listening.map(({ server }) => server));
 });
 beforeEach(async () => {

@@ -31,25 +31,26 @@ afterAll(() => {
   server.close();
 });
 
-const read = () =>
+const read = (image = "registry.test:5000/team-b/service") =>
   teamRecords(
     { host: "kubernetes.default.svc", localPort: port, caPem: tls.certificatePem, bearer: () => "token" },
     "ssf-verifier",
     "registry.test:5000",
-  )();
+  )(image);
 const list =
   (...items: object[]): RequestListener =>
   (_, response) =>
     void response.end(JSON.stringify({ items }));
 
-test("reads the records by their label, with its token, the newest first", async () => {
+test("reads the records of the image's team by their label, with its token, the newest first", async () => {
   const asked: (string | undefined)[] = [];
-  const newer = configMap("a-1", "2026-11-23T02:00:00Z", JSON.stringify(record("team-a")));
+  const others = configMap("a-1", "2026-11-23T02:00:00Z", JSON.stringify(record("team-a")));
+  const newer = { ...record("team-b"), forges: ["forge.test:443"] };
   answer = (incoming, response) => {
     asked.push(incoming.url, incoming.headers.authorization);
-    list(good, newer)(incoming, response);
+    list(good, others, configMap("b-2", "2026-11-23T03:00:00Z", JSON.stringify(newer)))(incoming, response);
   };
-  expect((await read()).map(({ namespace }) => namespace)).toEqual(["team-a", "team-b"]);
+  expect(await read()).toEqual([newer, record("team-b")]);
   expect(asked).toEqual([
     "/api/v1/namespaces/ssf-verifier/configmaps?labelSelector=secure-software-factory.dev%2Fverified-team",
     "Bearer token",
@@ -61,11 +62,12 @@ test.each([
   ["is not there", undefined, /SSF-VERIFY-007 ConfigMap bad: no JSON/],
   ["lacks a field", JSON.stringify({ ...record("x"), forges: undefined }), /SSF-VERIFY-007 ConfigMap bad: .*forges/s],
   ["has a field too many", JSON.stringify({ ...record("x"), admit: "all" }), /SSF-VERIFY-007 ConfigMap bad: .*admit/s],
-])("one record that %s spoils all of them, and without it they are read", async (_, text, message) => {
+])("one record that %s spoils those of its team, and no other's", async (_, text, message) => {
   answer = list(good, configMap("bad", "2026-11-23T02:00:00Z", text));
   await expect(read()).rejects.toThrow(message);
-  answer = list(good);
-  expect(await read()).toHaveLength(1);
+  answer = list(good, configMap("bad", "2026-11-23T02:00:00Z", text, "a"));
+  expect(await read()).toEqual([record("team-b")]);
+  await expect(read("registry.test:5000/team-a/service")).rejects.toThrow(message);
 });
 
 test.each<[string, Partial<TeamRecord>]>([
@@ -74,18 +76,27 @@ test.each<[string, Partial<TeamRecord>]>([
   ["repository and namespace", { repository: "registry.test:5000/team-b", namespace: "team-b" }],
   ["repository in another registry", { repository: "elsewhere.test/team-a" }],
   ["repository, all of them", { repository: "registry.test:5000" }],
-])("a record of one team that claims another's %s spoils all of them", async (_, claimed) => {
+])("a record of one team that claims another's %s counts for neither", async (_, claimed) => {
+  const own = "registry.test:5000/team-a/service";
   const claiming = (changes: Partial<TeamRecord>) =>
     list(good, configMap("a-1", "2026-11-23T02:00:00Z", JSON.stringify({ ...record("team-a"), ...changes })));
   answer = claiming(claimed);
-  await expect(read()).rejects.toThrow(/SSF-VERIFY-008 ConfigMap a-1: a record of team a for /);
+  await expect(read(own)).rejects.toThrow(/SSF-VERIFY-008 ConfigMap a-1: a record of team a for /);
+  expect(await read()).toEqual([record("team-b")]);
   answer = claiming({});
-  expect(await read()).toHaveLength(2);
+  expect(await read(own)).toEqual([record("team-a")]);
+});
+
+test.each(["team-c/service", "team-b-c/service", "team-b", "service"])("%s is nobody's", async (path) => {
+  answer = list(good);
+  await expect(read(`registry.test:5000/${path}`)).rejects.toThrow(
+    /SSF-VERIFY-004 .*Start an image below registry\.test:5000\/team-b\./s,
+  );
 });
 
 test("an API server that refuses is no empty list", async () => {
   answer = (_, response) => void response.writeHead(403).end("{}");
   await expect(read()).rejects.toThrow(/SSF-VERIFY-007 https:.*HTTP status 403/);
   answer = list();
-  expect(await read()).toEqual([]);
+  await expect(read()).rejects.toThrow(/SSF-VERIFY-004 .*Bring up a team/s);
 });

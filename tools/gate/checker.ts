@@ -1,4 +1,3 @@
-import { FactoryError } from "../../components/lib/errors";
 import type { TeamRecord } from "../../policies/admission/gate/records";
 import type { Checkpoint, CheckpointMemory } from "../cli/checkpoint";
 import { checkImage } from "../cli/image-checks";
@@ -16,8 +15,8 @@ export interface CheckerSettings {
   builderId: string;
   /** Whose signatures count. */
   trusted: () => Promise<Trusted>;
-  /** What images of teams must have, the newest record first. */
-  records: () => Promise<readonly TeamRecord[]>;
+  /** What the image of that name must have by its team's records, of which there is one at least, the newest first. */
+  records: (image: string) => Promise<readonly TeamRecord[]>;
 }
 
 /** Remembers the largest checkpoint of this process, and starts with trust in the first one. */
@@ -33,20 +32,6 @@ const processMemory = (): CheckpointMemory => {
   };
 };
 
-const nobodys = (image: string, records: readonly TeamRecord[]): FactoryError => {
-  const repositories = [...new Set(records.map(({ repository }) => repository))];
-  return new FactoryError({
-    code: "SSF-VERIFY-004",
-    path: image,
-    given: "no image of a team of this factory",
-    rule: "A factory vouches for the images of its own teams.",
-    fix:
-      repositories.length === 0
-        ? "Bring up a team, then build the image."
-        : `Start an image below ${repositories.join(" or ")}.`,
-  });
-};
-
 /**
  * Checks images of the teams as `factory verify` does, from within the cluster. An image holds when it holds under one of its
  * team's records: what was built by earlier definitions of the team may still run.
@@ -58,12 +43,10 @@ export const imageChecker = (settings: CheckerSettings): ((image: ImageReference
   const { builderId } = settings;
   return async (image) => {
     const name = `${image.host}/${image.path}`;
-    const records = await settings.records();
-    const owned = records.filter(({ repository }) => name.startsWith(`${repository}/`));
-    if (owned.length === 0) throw nobodys(name, records);
+    const records = await settings.records(name);
     const { signature, logPublicKeyPem, signedImages } = await settings.trusted();
     const results: Check[][] = [];
-    for (const { repository, sources, ...record } of owned) {
+    for (const { repository, sources, ...record } of records) {
       const stageImages = signedImages(record.stageImages);
       const source = sources[name.slice(repository.length + 1)];
       const expected = { ...record, stageImages, builderId, signature, source };

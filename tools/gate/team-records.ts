@@ -47,28 +47,46 @@ const requireOwn = (name: string, team: string, record: TeamRecord, registryHost
   });
 };
 
+const nobodys = (image: string, repositories: readonly string[]): FactoryError =>
+  new FactoryError({
+    code: "SSF-VERIFY-004",
+    path: image,
+    given: "no image of a team of this factory",
+    rule: "A factory vouches for the images of its own teams.",
+    fix:
+      repositories.length === 0
+        ? "Bring up a team, then build the image."
+        : `Start an image below ${repositories.join(" or ")}.`,
+  });
+
 /**
- * Reads the records of all teams from the API server, anew each time, the newest first. Each speaks for its own team alone,
- * so that no image of one team passes by what another team's record says.
+ * Reads what the team of an image recorded, from the API server, anew each time, the newest first. A team's records are those
+ * with its label, and each must speak for that team alone: no image passes by what another team's record says, and a record
+ * that nobody can read stops the images of its own team and no others.
  *
  * @param registryHost registry that holds the images of all teams, as an image reference names it
- * @throws FactoryError `SSF-VERIFY-007` when one cannot be read, `-008` when one speaks for another team
+ * @returns the records of the team below whose repository the image, named without its digest, lies
+ * @throws FactoryError `SSF-VERIFY-004` when it is no team's; `-007` when one of the team's records cannot be read, `-008` when
+ * one speaks for another team
  */
 export const teamRecords = (
   access: ServiceAccess,
   namespace: string,
   registryHost: string,
-): (() => Promise<TeamRecord[]>) => {
+): ((image: string) => Promise<TeamRecord[]>) => {
   const get = openService(access, unreadable);
   const path = `/api/v1/namespaces/${namespace}/configmaps?labelSelector=${encodeURIComponent(RECORD_LABEL)}`;
-  return async () => {
+  return async (image) => {
     const { status, body } = await get(path, "application/json");
     if (status !== 200) throw unreadable(`https://${access.host}${path}`, `HTTP status ${status}`);
-    return listSchema
-      .parse(JSON.parse(body.toString()))
-      .items.sort((a, b) => b.metadata.creationTimestamp.localeCompare(a.metadata.creationTimestamp))
-      .map(({ metadata: { name, labels }, data }) =>
-        requireOwn(name, labels[RECORD_LABEL], parse(name, data[RECORD_KEY]), registryHost),
-      );
+    const listed = listSchema.parse(JSON.parse(body.toString())).items.map(({ metadata, data }) => {
+      const team = metadata.labels[RECORD_LABEL];
+      return { ...metadata, team, repository: teamRepository(registryHost, team), text: data[RECORD_KEY] };
+    });
+    const own = listed.filter(({ repository }) => image.startsWith(`${repository}/`));
+    if (own.length === 0) throw nobodys(image, [...new Set(listed.map(({ repository }) => repository))]);
+    return own
+      .sort((a, b) => b.creationTimestamp.localeCompare(a.creationTimestamp))
+      .map(({ name, team, text }) => requireOwn(name, team, parse(name, text), registryHost));
   };
 };
