@@ -3,9 +3,10 @@ import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Bundle, toDSSEBundle } from "@sigstore/bundle";
+import type { Bundle } from "@sigstore/bundle";
 import { json } from "@sigstore/core";
 import type { TrustedRoot } from "@sigstore/protobuf-specs";
+import { DSSEBundleBuilder, type Signature, type Witness } from "@sigstore/sign";
 import { type Signer, toSignedEntity, toTrustMaterial, Verifier } from "@sigstore/verify";
 import type { FactoryTrust } from "../../../trust";
 
@@ -13,7 +14,7 @@ import type { FactoryTrust } from "../../../trust";
 export interface Authority {
   chainPem: string;
   /** A certificate of a day for a SPIFFE identity, and its key. */
-  issue: (identity: string) => { certificate: Buffer; key: KeyObject };
+  issue: (identity: string) => { certificatePem: string; key: KeyObject };
 }
 
 /** A transparency log's key. */
@@ -63,9 +64,9 @@ export const newAuthority = (name: string): Authority => {
         openssl(
           directory,
           ...["x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
-          ...["-days", "3650", "-extfile", "extensions", "-outform", "DER", "-out", "certificate"],
+          ...["-days", "3650", "-extfile", "extensions", "-out", "certificate"],
         );
-        return { certificate: readFileSync(join(directory, "certificate")), key: privateKey };
+        return { certificatePem: readFileSync(join(directory, "certificate"), "utf8"), key: privateKey };
       }),
   };
 };
@@ -88,47 +89,59 @@ export const factoryTrust = (authority: Authority, log: Log): FactoryTrust => ({
   images: [],
 });
 
-const preAuthentication = (type: string, payload: Buffer) =>
-  Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload]);
-
 const digest = (content: Buffer) => createHash("sha256").update(content).digest();
 
-/** A statement signed under an authority, with an entry of a log made at a time. */
-export const signedStatement = (authority: Authority, log: Log, at: Date): Bundle => {
-  const type = "application/vnd.in-toto+json";
-  const payload = Buffer.from(JSON.stringify({ _type: "https://in-toto.io/Statement/v1" }));
-  const { certificate, key } = authority.issue(identity);
-  const signature = sign("sha256", preAuthentication(type, payload), key);
-  const bundle = toDSSEBundle({ artifact: payload, artifactType: type, signature, certificate });
-  const body = Buffer.from(
-    JSON.stringify({
-      apiVersion: "0.0.1",
-      kind: "dsse",
-      spec: {
-        payloadHash: { algorithm: "sha256", value: digest(payload).toString("hex") },
-        signatures: [{ signature: signature.toString("base64"), verifier: certificate.toString("base64") }],
+/** Enters signatures in a log, at a time of the test's choosing. */
+const witness = (log: Log, at: Date): Witness => ({
+  testify: (content, certificatePem) => {
+    if (content.$case !== "dsseEnvelope") throw new Error(`no envelope: ${content.$case}`);
+    const { payload, signatures } = content.dsseEnvelope;
+    const verifier = Buffer.from(certificatePem).toString("base64");
+    const body = Buffer.from(
+      JSON.stringify({
+        apiVersion: "0.0.1",
+        kind: "dsse",
+        spec: {
+          payloadHash: { algorithm: "sha256", value: digest(payload).toString("hex") },
+          signatures: signatures.map(({ sig }) => ({ signature: sig.toString("base64"), verifier })),
+        },
+      }),
+    );
+    const logId = digest(createPublicKey(log.publicKeyPem).export({ type: "spki", format: "der" }));
+    const integratedTime = Math.floor(at.getTime() / 1000);
+    const promised = { body: body.toString("base64"), integratedTime, logIndex: 7, logID: logId.toString("hex") };
+    const entry = {
+      logIndex: "7",
+      logId: { keyId: logId },
+      kindVersion: { kind: "dsse", version: "0.0.1" },
+      integratedTime: String(integratedTime),
+      inclusionPromise: {
+        signedEntryTimestamp: sign("sha256", Buffer.from(json.canonicalize(promised)), log.privateKey),
       },
-    }),
-  );
-  const logId = digest(createPublicKey(log.publicKeyPem).export({ type: "spki", format: "der" }));
-  const integratedTime = Math.floor(at.getTime() / 1000);
-  const promised = { body: body.toString("base64"), integratedTime, logIndex: 7, logID: logId.toString("hex") };
-  bundle.verificationMaterial.tlogEntries.push({
-    logIndex: "7",
-    logId: { keyId: logId },
-    kindVersion: { kind: "dsse", version: "0.0.1" },
-    integratedTime: String(integratedTime),
-    inclusionPromise: {
-      signedEntryTimestamp: sign("sha256", Buffer.from(json.canonicalize(promised)), log.privateKey),
-    },
-    inclusionProof: undefined,
-    canonicalizedBody: body,
-  });
-  return bundle;
+      inclusionProof: undefined,
+      canonicalizedBody: body,
+    };
+    return Promise.resolve({ tlogEntries: [entry] });
+  },
+});
+
+/** A statement signed under an authority, with an entry of a log made at a time. */
+export const signedStatement = (authority: Authority, log: Log, at: Date): Promise<Bundle> => {
+  const { certificatePem, key } = authority.issue(identity);
+  const signer = {
+    sign: (data: Buffer): Promise<Signature> =>
+      Promise.resolve({
+        signature: sign("sha256", data, key),
+        key: { $case: "x509Certificate", certificate: certificatePem },
+      }),
+  };
+  const data = Buffer.from(JSON.stringify({ _type: "https://in-toto.io/Statement/v1" }));
+  const builder = new DSSEBundleBuilder({ signer, witnesses: [witness(log, at)] });
+  return builder.create({ data, type: "application/vnd.in-toto+json" });
 };
 
 /** Verifies as `factory verify` does with a trusted root: one entry of a log, whose time counts. */
-export const verifyWith = (trustedRoot: TrustedRoot, bundle: Bundle): Signer =>
+export const verifyWith = async (trustedRoot: TrustedRoot, bundle: Promise<Bundle>): Promise<Signer> =>
   new Verifier(toTrustMaterial(trustedRoot), { tlogThreshold: 1, timestampThreshold: 1, ctlogThreshold: 0 }).verify(
-    toSignedEntity(bundle),
+    toSignedEntity(await bundle),
   );
