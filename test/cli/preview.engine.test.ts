@@ -10,6 +10,7 @@ import { whatIsMissing } from "../../tools/cli/preview/basis";
 import { startStandInCluster } from "../../tools/cli/preview/stand-in-cluster";
 import { importOutputs, readyStack } from "../../tools/cli/pulumi";
 import { openWorkspace, prepareState, type Workspace } from "../../tools/cli/workspace";
+import { blocksOf } from "../guides/blocks";
 import { previewScript } from "./preview/scripts";
 import { describeWithEngine } from "./support/engine";
 
@@ -90,6 +91,28 @@ describeWithEngine("a preview of a branch, as the workflow runs it", () => {
     );
     expect(stdout).toMatch(/Violations\n {2}SSF-CONFIG-\d+ the program \(stack team-a\)/);
     expect(stderr).toContain("preview] Error 1");
+  });
+
+  it("is asked for as the guide says", async () => {
+    git("checkout", "--quiet", "-B", "told", "base");
+    for (const message of ["one", "two", "three"]) {
+      writeFileSync(join(clone, "README.md"), message);
+      git("commit", "--quiet", "--all", `--message=${message}`);
+    }
+    const env = { ...process.env, SSF_STATE: join(directory, "none") };
+    const [block] = blocksOf("pull-requests");
+    const { code, stdout } = await execute("sh", ["-e", "-c", block?.script ?? ""], { cwd: clone, env });
+    expect(code).toBe(0);
+    expect(stdout.match(/The change since [0-9a-f]+ touches no stack\.[^]*?The change held\./g)).toHaveLength(3);
+    expect(readFileSync(join(clone, "preview.md"), "utf8")).toContain("## Preview: the change held");
+  });
+
+  it("ends where the pack is gone", async () => {
+    git("checkout", "--quiet", "-B", "gone", "base");
+    rmSync(join(clone, "policies/preview"), { recursive: true });
+    const ended = await execute("./factory", ["preview"], { cwd: clone });
+    git("checkout", "--quiet", "--", "policies");
+    expect([ended.code, ended.stderr]).toEqual([2, expect.stringContaining("SSF-CLI-010")]);
   });
 
   it("asks no engine where no stack is touched", async () => {

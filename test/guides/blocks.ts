@@ -4,10 +4,10 @@ import { join, resolve } from "node:path";
 const directory = resolve(__dirname, "../../docs/guides");
 
 /**
- * Where the commands of a block run: on any machine; only where a factory is up; or only where there is what no test has, such
- * as a cloud's service.
+ * Where the commands of a block run: on any machine, where they succeed or are `refused`; only where a factory is up; or only
+ * where there is what no test has, such as a cloud's service.
  */
-export type Place = "here" | "live" | "foreign";
+export type Place = "here" | "refused" | "live" | "foreign";
 
 /** A block of commands in a guide. */
 export interface Block {
@@ -20,7 +20,12 @@ export interface Block {
   script: string;
 }
 
-const places: Readonly<Record<string, Place>> = { sh: "here", "sh live": "live", "sh foreign": "foreign" };
+const places: Readonly<Record<string, Place>> = {
+  sh: "here",
+  "sh refused": "refused",
+  "sh live": "live",
+  "sh foreign": "foreign",
+};
 
 /** Languages of blocks that a person would paste into a shell. */
 const isShell = (info: string): boolean => /^(sh|bash|zsh|shell|console|shell-session)\b/.test(info);
@@ -42,12 +47,22 @@ export const blocksIn = (guide: string, text: string): Block[] => {
   return blocks;
 };
 
-/** The blocks of commands in the guide `docs/guides/<guide>.md`. */
-export const blocksOf = (guide: string): Block[] =>
-  blocksIn(guide, readFileSync(join(directory, `${guide}.md`), "utf8"));
+/** The guide `docs/guides/<guide>.md`. */
+export const guideText = (guide: string): string => readFileSync(join(directory, `${guide}.md`), "utf8");
+
+/** The blocks of commands in a guide. */
+export const blocksOf = (guide: string): Block[] => blocksIn(guide, guideText(guide));
 
 /** The guides whose every block says where it runs. */
-export const guides = ["add-a-team", "definition-keys", "existing-cluster", "write-a-pipeline"] as const;
+export const guides = [
+  "add-a-team",
+  "definition-keys",
+  "existing-cluster",
+  "preview",
+  "pull-requests",
+  "trust",
+  "write-a-pipeline",
+] as const;
 
 /** The scripts of a guide that need a factory that is up, in their order. */
 export const liveCommands = (guide: (typeof guides)[number]): string[] =>

@@ -1,8 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
-import { describeWithFactory } from "../support/served-factory";
-import { blocksIn, blocksOf, guides, liveCommands } from "./blocks";
+import { describeWithFactory, importFactory } from "../support/served-factory";
+import { factoryTrust, newAuthority, newLog } from "../trust/support/sigstore";
+import { blocksIn, blocksOf, guideText, guides, liveCommands } from "./blocks";
 
 jest.setTimeout(900_000);
 
@@ -11,8 +13,7 @@ describe("blocks of commands", () => {
 
   test("say where they run, and one that does not is found", () => {
     expect(fenced("sh")).toEqual([{ guide: "guide", line: 2, place: "here", script: "echo 1\necho 2" }]);
-    expect(fenced("sh live")).toMatchObject([{ place: "live" }]);
-    expect(fenced("sh foreign")).toMatchObject([{ place: "foreign" }]);
+    for (const place of ["refused", "live", "foreign"]) expect(fenced(`sh ${place}`)).toMatchObject([{ place }]);
     for (const info of ["sh elsewhere", "bash", "console", "sh  live"])
       expect(fenced(info)).toMatchObject([{ place: undefined }]);
     for (const info of ["", "ts", "yaml", "mermaid"]) expect(fenced(info)).toEqual([]);
@@ -24,9 +25,9 @@ describe("blocks of commands", () => {
     expect(blocks.filter(({ place }) => place === undefined)).toEqual([]);
   });
 
-  test("of what a person does first are all run, here or by the end-to-end test", () => {
-    const first = ["add-a-team", "existing-cluster", "write-a-pipeline"].flatMap(blocksOf);
-    expect(first.filter(({ place }) => place === "foreign")).toEqual([]);
+  test("that need what no test has are those of services elsewhere, and of other clients", () => {
+    const foreign = guides.flatMap(blocksOf).filter(({ place }) => place === "foreign");
+    expect(foreign.filter(({ script }) => !/awskms:|cosign initialize/.test(script))).toEqual([]);
   });
 
   test("that need a factory are collected", () => {
@@ -35,11 +36,24 @@ describe("blocks of commands", () => {
 });
 
 describeWithFactory("the commands of the guide", (served) => {
-  /** What its blocks print, run one after the other in a copy of the checkout with a factory's outputs. */
-  const printedBy = async (guide: (typeof guides)[number]): Promise<string[]> => {
+  /**
+   * What its blocks print, run one after the other in a copy of the checkout with a factory's outputs.
+   *
+   * @param prepare what is run in place of a block, told what those before it printed. @default the block itself
+   */
+  const printedBy = async (
+    guide: (typeof guides)[number],
+    prepare = (script: string, _printed: readonly string[]): string | Promise<string> => script,
+  ): Promise<string[]> => {
     const printed: string[] = [];
-    for (const { place, script } of blocksOf(guide))
-      if (place === "here") printed.push(await served.checkout.output(script));
+    for (const { place, script } of blocksOf(guide)) {
+      const prepared = await prepare(script, printed);
+      if (place === "here") printed.push(await served.checkout.output(prepared));
+      if (place !== "refused") continue;
+      const { code, stdout } = await served.checkout.sh(prepared);
+      expect([script, code]).not.toEqual([script, 0]);
+      printed.push(stdout);
+    }
     return printed;
   };
   const settingsOf = (stack: string): Record<string, unknown> => {
@@ -82,5 +96,47 @@ describeWithFactory("the commands of the guide", (served) => {
     });
     expect(settingsOf("dev")).toMatchObject({ registryClusterIp: "10.96.0.50", serviceCidr: "10.96.0.0/16" });
     expect(shown.at(-1)).toMatch(/jail +network-policy/);
+  });
+
+  test("preview judge a team, with levels of its own, and by a policy that is added", async () => {
+    const [passed = "", levelled = "", , refused = "", mended = ""] = await printedBy("preview");
+    expect(passed).toMatch(/\[advisory\] +not-checked/);
+    expect(passed).not.toContain("[mandatory]");
+    expect(levelled).not.toContain("not-checked");
+    const [, shown = ""] = /(SSF-LOCAL-001[^`]*)```/.exec(guideText("preview").split("```sh refused")[1] ?? "") ?? [];
+    for (const line of shown.trim().split("\n")) expect(refused).toContain(line.trim());
+    expect(refused).toMatch(/\[mandatory\] +quota/);
+    expect(mended).not.toContain("SSF-LOCAL-001");
+  });
+
+  test("trust hold a ceremony, sign, give every role and the authority a new key, and revoke the old one", async () => {
+    const place = mkdtempSync(join(tmpdir(), "ssf-trust-guide-"));
+    const log = newLog();
+    const [first, second] = ["first", "second"].map((name) => ({
+      trust: { ...factoryTrust(newAuthority(name), log), images: [] },
+    }));
+    const rolesIn = (text: string) => [...text.matchAll(/^(\w+) version \d+, .*: (.*)$/gm)].map(([, ...role]) => role);
+    try {
+      await importFactory(served.checkout, served.server, first);
+      const before = `export HOME=${place} SSF_TRUST_PASSPHRASE='a passphrase of five words'\n`;
+      const printed = await printedBy("trust", async (script, said) => {
+        if (said.at(-1)?.includes("new key: ") === true) await importFactory(served.checkout, served.server, second);
+        const [, leaked = ""] = /^authority ([0-9a-f]{64}) /m.exec(said.join("\n")) ?? [];
+        return `${before}leaked=${leaked}\n${script.replaceAll("/media/", `${place}/media/`)}`;
+      });
+      const shown = printed.find((text) => text.includes("root version 1,")) ?? "";
+      const [, leaked = ""] = /^authority ([0-9a-f]{64}) /m.exec(shown) ?? [];
+      const now = await served.checkout.output(`${before}./factory trust show`);
+      expect(rolesIn(shown).map(([role]) => role)).toEqual(["root", "targets", "snapshot", "timestamp"]);
+      for (const [index, [role, keys]] of rolesIn(now).entries())
+        expect([role, keys]).not.toEqual([rolesIn(shown)[index]?.[0], rolesIn(shown)[index]?.[1]]);
+      expect(now).toContain(`revoked ${leaked}`);
+      expect(now).not.toContain(`authority ${leaked}`);
+      expect(now).toMatch(/^authority [0-9a-f]{64} https:\/\/fulcio\.example/m);
+      expect(readdirSync(join(place, "media/new/root"))).toHaveLength(3);
+    } finally {
+      rmSync(place, { recursive: true });
+      await importFactory(served.checkout, served.server);
+    }
   });
 });

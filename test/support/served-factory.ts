@@ -53,14 +53,22 @@ export const describeWithFactory = (title: string, tests: (served: ServedFactory
     tests(served);
   });
 
-/** Gives a copy of the checkout the stack `dev` of a factory that is up on that API server, as far as teams read it. */
-export const importFactory = async (checkout: Checkout, { kubeconfig }: ApiServer): Promise<void> => {
+/**
+ * Gives a copy of the checkout the stack `dev` of a factory that is up on that API server, as far as teams read it.
+ *
+ * @param changed outputs that are other than usual
+ */
+export const importFactory = async (
+  checkout: Checkout,
+  { kubeconfig }: ApiServer,
+  changed: Partial<typeof factoryOutputs> = {},
+): Promise<void> => {
   const type = "pulumi:pulumi:Stack";
-  const outputs = { ...factoryOutputs, kubeconfig, runtimeClasses: null, networkPolicies: NetworkPolicies.Kubernetes };
+  const outputs = { ...factoryOutputs, kubeconfig, networkPolicies: NetworkPolicies.Kubernetes, ...changed };
   const resources = [{ urn: `urn:pulumi:dev::${project}::${type}::${project}-dev`, custom: false, type, outputs }];
   const manifest = { time: "2026-01-01T00:00:00Z", magic: "", version: "" };
   const file = join(checkout.directory, "state/dev.json");
-  await checkout.output("pulumi stack init dev");
+  await checkout.output("pulumi stack select dev --create");
   writeFileSync(file, JSON.stringify({ version: 3, deployment: { manifest, resources } }));
   await checkout.output(`pulumi stack import --stack dev --file ${file}`);
 };
