@@ -1,0 +1,129 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { modules as upstreams } from "./modules";
+import { repository } from "./paths";
+import { run } from "../process";
+
+/**
+ * The client libraries of Kubernetes, gRPC, telemetry, and what these are built from: most upstreams use them. What has one
+ * version is compiled once for all upstreams; the versions that upstreams name are sixteen of each.
+ */
+export const sharedLibraries: readonly string[] = [
+  "github.com/davecgh/go-spew",
+  "github.com/emicklei/go-restful/v3",
+  "github.com/fxamacker/cbor/v2",
+  "github.com/go-logr/logr",
+  "github.com/go-openapi/jsonpointer",
+  "github.com/go-openapi/jsonreference",
+  "github.com/go-openapi/swag",
+  "github.com/go-openapi/swag/cmdutils",
+  "github.com/go-openapi/swag/fileutils",
+  "github.com/go-openapi/swag/jsonname",
+  "github.com/go-openapi/swag/jsonutils",
+  "github.com/go-openapi/swag/loading",
+  "github.com/go-openapi/swag/mangling",
+  "github.com/go-openapi/swag/netutils",
+  "github.com/go-openapi/swag/stringutils",
+  "github.com/go-openapi/swag/yamlutils",
+  "github.com/google/gnostic-models",
+  "github.com/klauspost/compress",
+  "github.com/prometheus/client_golang",
+  "github.com/prometheus/common",
+  "github.com/prometheus/procfs",
+  "github.com/spf13/pflag",
+  "go.opentelemetry.io/otel",
+  "go.opentelemetry.io/otel/metric",
+  "go.opentelemetry.io/otel/sdk",
+  "go.opentelemetry.io/otel/trace",
+  "golang.org/x/crypto",
+  "golang.org/x/net",
+  "golang.org/x/oauth2",
+  "golang.org/x/sync",
+  "golang.org/x/sys",
+  "golang.org/x/term",
+  "golang.org/x/text",
+  "golang.org/x/time",
+  "google.golang.org/genproto/googleapis/api",
+  "google.golang.org/genproto/googleapis/rpc",
+  "google.golang.org/grpc",
+  "google.golang.org/protobuf",
+  "k8s.io/api",
+  "k8s.io/apiextensions-apiserver",
+  "k8s.io/apimachinery",
+  "k8s.io/client-go",
+  "k8s.io/klog/v2",
+  "k8s.io/kube-openapi",
+  "k8s.io/utils",
+  "sigs.k8s.io/json",
+  "sigs.k8s.io/structured-merge-diff/v6",
+  "sigs.k8s.io/yaml",
+];
+
+/** Upstreams that keep the versions of their own, and why. */
+export const apart: Readonly<Record<string, string>> = {
+  "cert-manager": "its release is older than the libraries' present interfaces",
+  cilium: "its release is older than the libraries' present interfaces",
+  "cni-plugins": "it has next to none of them",
+  kind: "it has next to none of them",
+  kubernetes: "the API server, which all else trusts, is as upstream tested it",
+  "language-nodejs": "it has next to none of them",
+  "provider-kubernetes": "it reads objects of API versions that the present libraries have dropped",
+  pulumi: "its present release cannot be verified",
+  runc: "it has next to none of them",
+  spire: "it has an interface of its own that the present libraries have widened",
+  "spire-controller-manager": "its release is older than the libraries' present interfaces",
+};
+
+const wrapper = (upstream: string): string => join(repository, "tools/modules", upstream);
+
+/** Upstreams whose shared libraries have one version. */
+export const aligned: readonly string[] = Object.keys(upstreams).filter((name) => apart[name] === undefined);
+
+/** Versions that the go.mod of an upstream's wrapper names, by module. */
+export const versionsIn = (upstream: string): Map<string, string> => {
+  const text = readFileSync(join(wrapper(upstream), "go.mod"), "utf8");
+  const [required = ""] = text.split(/^(?:replace|tool|exclude)\b/m);
+  return new Map(
+    [...required.matchAll(/^(?:require)?\s+(\S+) (v\S+)/gm)].map(([, path = "", version = ""]) => [path, version]),
+  );
+};
+
+/** Orders versions as Go does: what comes before a release is older than the release. */
+const byAge = (one: string, other: string): number => {
+  const [release = "", ...before] = one.split("-");
+  const [otherRelease = "", ...otherBefore] = other.split("-");
+  const compare = (a: string, b: string) => a.localeCompare(b, "en", { numeric: true });
+  if (release !== otherRelease) return compare(release, otherRelease);
+  if (before.length === 0 || otherBefore.length === 0) return otherBefore.length - before.length;
+  return compare(before.join("-"), otherBefore.join("-"));
+};
+
+/** The newest version of a library that any of the upstreams asks for; undefined when none does. */
+export const newest = (library: string): string | undefined =>
+  aligned
+    .flatMap((upstream) => versionsIn(upstream).get(library) ?? [])
+    .sort(byAge)
+    .at(-1);
+
+/** Gives every wrapper the newest versions; again, until none of them asks for a newer one. */
+const main = async (): Promise<void> => {
+  for (let moved = true; moved;) {
+    moved = false;
+    const wanted = new Map(sharedLibraries.map((library) => [library, newest(library)]));
+    for (const upstream of aligned) {
+      const behind = [...versionsIn(upstream)].flatMap(([library, version]) => {
+        const target = wanted.get(library) ?? version;
+        return target === version ? [] : [`${library}@${target}`];
+      });
+      if (behind.length === 0) continue;
+      moved = true;
+      console.log(`${upstream}: ${behind.join(" ")}`);
+      const cwd = wrapper(upstream);
+      await run("go", ["get", ...behind], { cwd });
+      // Tests of the libraries may ask for what their newest versions have no more.
+      await run("go", ["mod", "tidy", "-e"], { cwd });
+    }
+  }
+};
+
+if (require.main === module) void main();
