@@ -7,6 +7,7 @@ export const cachePoisoning: FactoryAttack = {
   refusal: { by: ["stage"], message: /same output, other volumes/ },
   control: "Both builds succeed and are signed.",
   onlyByName: true,
+  builds: [example],
   prepare: async (session) => {
     const first = await session.build(example);
     // Another name makes it another build; the program inside must not differ.

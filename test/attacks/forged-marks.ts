@@ -34,6 +34,7 @@ export const forgedMarks: FactoryAttack = {
   tries: "to start runs that Chains would take for signed, failed or tried too often, or Tekton for something else",
   refusal: { by: atAdmission.by, message: /SSF-ADMISSION-\d+|lost the mark|tekton\.dev" denied the request/ },
   control: "The same run without them is accepted, and a real one gets signed.",
+  builds: [example],
   prepare: (session) => {
     const { member, admin, goodRun, team } = session;
     const mark = async (who: Actor) => {

@@ -195,14 +195,16 @@ const runSchema = z.object({
   status: z.object({ results: z.array(z.object({ name: z.string(), value: z.unknown() })).default([]) }),
 });
 
-/** Runs `./factory build` for its JSON. @param onLine told each line of its progress */
+/** Runs `./factory build` for its JSON, until the signal ends it. @param onLine told each line of its progress */
 const factoryBuild = (
   args: readonly string[],
+  signal: AbortSignal,
   onLine: (line: string) => void,
 ): Promise<{ image: string; run: string }> =>
   new Promise((resolve, reject) => {
     const child = spawn(join(repository, "factory"), ["build", ...args, "--json"], {
       stdio: ["ignore", "pipe", "pipe"],
+      signal,
     });
     const output = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const)
@@ -219,6 +221,8 @@ const factoryBuild = (
 
 /** What all attacks of one command share. */
 export interface Stand {
+  /** Begins to build these directories, for the attacks that will ask for them. */
+  begin: (directories: readonly string[]) => void;
   /** What one attack works with. */
   open: (defer: Defer) => Session;
   /** Removes the runs of the builds. */
@@ -248,7 +252,7 @@ export const openStand = async (
   const inTeam = `--namespace=${team.namespace}`;
 
   const build = async (directory: string, args: readonly string[]): Promise<Build> => {
-    const { image: reference, run } = await factoryBuild([directory, ...arguments_, ...args], (line) => {
+    const { image: reference, run } = await factoryBuild([directory, ...arguments_, ...args], signal, (line) => {
       const [, name] = /^run ([a-z0-9.-]+): /.exec(line) ?? [];
       if (name !== undefined) runs.add(name);
     });
@@ -260,6 +264,18 @@ export const openStand = async (
       annotations: metadata.annotations,
       results: Object.fromEntries(results) as Record<string, string>,
     };
+  };
+
+  const built = (directory: string, args: readonly string[] = []): Promise<Build> => {
+    const key = JSON.stringify([directory, ...args]);
+    const made = builds.get(key) ?? build(directory, args);
+    builds.set(key, made);
+    return made;
+  };
+
+  const begin = (directories: readonly string[]): void => {
+    // Whoever asks for the build is told why it failed.
+    for (const directory of directories) built(directory).catch(() => undefined);
   };
 
   const open = (defer: Defer): Session => {
@@ -307,18 +323,14 @@ export const openStand = async (
       }),
       as: (user, ...groups) => actor(kubectl, api, signal, { user, groups }),
       image: (name) => image(toolchain, name),
-      build: (directory, args = []) => {
-        const key = JSON.stringify([directory, ...args]);
-        const made = builds.get(key) ?? build(directory, args);
-        builds.set(key, made);
-        return made;
-      },
+      build: built,
     };
   };
 
   const close = async () => {
+    await Promise.allSettled(builds.values());
     if (runs.size === 0) return;
     await kubectl.text(["delete", "pipelineruns.tekton.dev", ...runs, inTeam, "--ignore-not-found", "--wait=false"]);
   };
-  return { open, close };
+  return { begin, open, close };
 };

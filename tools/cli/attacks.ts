@@ -58,6 +58,8 @@ export interface Attack<S> {
   onlyByName?: boolean;
   /** Its attempts would disturb each other, so each waits for the one before. @default false */
   inTurn?: boolean;
+  /** Directories that it builds by the session; begun before the first attack, since a build takes minutes. @default none */
+  builds?: readonly string[];
   /** Why this factory cannot be attacked so; nothing when it can. @default every factory can */
   inapplicable?: (session: S) => string | undefined;
   /** Sets up what is needed; what it makes it hands to the session's `defer` first. */

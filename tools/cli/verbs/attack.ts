@@ -58,6 +58,7 @@ export const attack = async (names: readonly string[], options: AttackOptions): 
   try {
     const stand = await openStand(openWorkspace(options), options.team, passedOn(options), controller.signal);
     try {
+      stand.begin(run.flatMap(({ builds = [] }) => builds));
       for (const one of run) {
         if (controller.signal.aborted) break;
         display.write(`${one.name}: ${one.tries}`);
