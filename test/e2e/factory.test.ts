@@ -17,6 +17,7 @@ import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { Shop } from "./gate";
 import { container, hostInventory } from "./host";
+import { describePreviews } from "./previews";
 import { probe } from "./probe";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
@@ -293,6 +294,12 @@ describeEgress(() => ({ kubectl, team, shared }));
 describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(() => ({ kubectl, team, shared }));
+
+describePreviews({
+  stacks: "e2e-cluster,e2e-factory,e2e-team",
+  config: config.filter((line) => !line.startsWith(strict.stack)),
+  state,
+});
 
 describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
 

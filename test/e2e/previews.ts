@@ -1,0 +1,68 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { execute } from "../../tools/process";
+
+const root = resolve(__dirname, "../..");
+const minutes = 60_000;
+
+/** Previews of a branch against the factory that is up, as `make preview` makes them on a developer's machine. */
+export const describePreviews = (settings: { stacks: string; config: readonly string[]; state: string }): void => {
+  describe("a preview against the factory that is up", () => {
+    const directory = mkdtempSync(join(tmpdir(), "ssf-e2e-preview-"));
+    const clone = join(directory, "clone");
+    const team = settings.stacks.split(",").at(-1) ?? "";
+    const preview = () =>
+      execute("./factory", ["preview"], {
+        cwd: clone,
+        env: { SSF_STATE: settings.state, SSF_STACKS: settings.stacks, SSF_CONFIG: settings.config.join("\n") },
+      });
+
+    beforeAll(() => {
+      execFileSync("git", ["clone", "--quiet", "--shared", root, clone]);
+      for (const name of ["node_modules", "toolchain.lock.json"]) symlinkSync(join(root, name), join(clone, name));
+      writeFileSync(join(clone, ".git/info/exclude"), "node_modules\n");
+      // As on a machine whose packages are installed.
+      utimesSync(join(clone, "package-lock.json"), 0, 0);
+    });
+    afterAll(() => rmSync(directory, { recursive: true }));
+
+    test(
+      "says what a setting changes of a team, and nothing more",
+      async () => {
+        writeFileSync(join(clone, `Pulumi.${team}.yaml`), "config:\n  secure-software-factory:quotaPods: 61\n");
+        const { code, stdout } = await preview();
+        expect(stdout).toMatch(/^Compared with the state of the factory that is up\./);
+        expect(stdout.match(/^stack .*$/gm)).toEqual([`stack ${team}: 1 updated`]);
+        expect(stdout).toContain("! update core/v1:ResourceQuota team-quota");
+        expect([code, stdout.split("\n").at(-2)]).toEqual([0, "The change held."]);
+      },
+      5 * minutes,
+    );
+
+    test(
+      "refuses what opens a jail",
+      async () => {
+        const file = join(clone, "components/team.ts");
+        const [closed, opened] = ['["Ingress", "Egress"] }', '["Ingress", "Egress"], egress: [{}] }'];
+        writeFileSync(
+          file,
+          readFileSync(file, "utf8").replace(
+            `podSelector: {}, policyTypes: ${closed}`,
+            `podSelector: {}, policyTypes: ${opened}`,
+          ),
+        );
+        const { code, stdout } = await preview();
+        expect(stdout.match(/^stack .*$/gm)?.map((line) => line.replace(/.*: /, ""))).toEqual([
+          ...["no changes", "no changes", "2 updated"],
+        ]);
+        expect(stdout).toContain(
+          `SSF-PREVIEW-051 kubernetes:networking.k8s.io/v1:NetworkPolicy team-deny (stack ${team})`,
+        );
+        expect([code, stdout.split("\n").at(-2)]).toEqual([1, "The change did not hold."]);
+      },
+      10 * minutes,
+    );
+  });
+};
