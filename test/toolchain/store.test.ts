@@ -21,7 +21,7 @@ const program = (body: string): string => {
     file,
     `import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
      import { join } from "node:path";
-     import { lockCache, stored } from ${JSON.stringify(join(root, "tools/toolchain/store"))};
+     import { discard, lockCache, stored } from ${JSON.stringify(join(root, "tools/toolchain/store"))};
      import { cache, store, work } from ${JSON.stringify(join(root, "tools/toolchain/paths"))};
      void (async () => { mkdirSync(cache, { recursive: true }); ${body} })();`,
   );
@@ -90,4 +90,17 @@ asRoot("a full disk leaves no output and no lock, and room makes the build go on
     env: { ...env(), XDG_CACHE_HOME: disk },
   });
   expect([stdout, stderr]).toEqual(["ENOSPC\n\nthing-0123456789abcdef\n", ""]);
+});
+
+it("discards a directory at once, and what an earlier process did not remove goes with it", async () => {
+  const made =
+    'mkdirSync(join(cache, "large/deep"), { recursive: true }); writeFileSync(join(cache, "large/deep/x"), "");';
+  const left = 'mkdirSync(join(cache, "discarded/left"), { recursive: true });';
+  expect(
+    run(`${made}${left} await discard(join(cache, "large")); console.log(readdirSync(cache).includes("large"));`),
+  ).toBe("false\n");
+  for (let tries = 0; tries < 100 && existsSync(join(cache, "discarded")); tries++)
+    await new Promise((resume) => setTimeout(resume, 100));
+  expect(existsSync(join(cache, "discarded"))).toBe(false);
+  run('await discard(join(cache, "nothing"));');
 });

@@ -5,7 +5,7 @@ import { findInstalled } from "./installed";
 import { modules, type ModuleSpec } from "./modules";
 import { cache, goCaches, repository } from "./paths";
 import { run } from "../process";
-import { digestOf, digestOfTree, stored, workDirectory } from "./store";
+import { digestOf, digestOfTree, discard, stored, workDirectory } from "./store";
 
 /** The Go release that builds everything and that the Go build stage runs, with its patch version. */
 export const goVersion = "1.26.8";
@@ -186,5 +186,5 @@ const withCompileCache = async (build: () => Promise<unknown>): Promise<void> =>
   }
 };
 
-/** Removes Go's module and compile caches. */
-export const dropGoCaches = (): Promise<void> => rm(goCaches, { recursive: true, force: true });
+/** Drops Go's module and compile caches. */
+export const dropGoCaches = (): Promise<void> => discard(goCaches);

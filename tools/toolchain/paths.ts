@@ -18,3 +18,6 @@ export const goCaches = join(cache, "go");
 
 /** The generated file that lists images by digest, upstream sources and programs. */
 export const lockFile = join(repository, "toolchain.lock.json");
+
+/** What nobody needs any more, on its way out. */
+export const discarded = join(cache, "discarded");

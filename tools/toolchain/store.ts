@@ -1,8 +1,9 @@
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { cache, store, work } from "./paths";
+import { cache, discarded, store, work } from "./paths";
 
 /** Hex SHA-256 of the parts, each with its length so that no two lists collide. */
 export const digestOf = (...parts: (string | Buffer)[]): string => {
@@ -114,4 +115,14 @@ export const removeOthers = async (name: string, output: string): Promise<void> 
   const ofName = new RegExp(`^${name}-[0-9a-f]{16}$`);
   for (const entry of await readdir(store))
     if (ofName.test(entry) && join(store, entry) !== output) await rm(join(store, entry), { recursive: true });
+};
+
+/**
+ * Takes a directory out of the way at once. A process of its own removes it, which takes minutes for a million files; what such
+ * a process left that was killed goes with the next.
+ */
+export const discard = async (directory: string): Promise<void> => {
+  await mkdir(discarded, { recursive: true });
+  if (existsSync(directory)) await rename(directory, await mkdtemp(join(discarded, "x")));
+  spawn("rm", ["-rf", discarded], { detached: true, stdio: "ignore" }).unref();
 };
