@@ -99,7 +99,8 @@ describeWithFactory("the commands of the guide", (served) => {
   });
 
   test("preview judge a team, with levels of its own, and by a policy that is added", async () => {
-    const [passed = "", levelled = "", , refused = "", mended = ""] = await printedBy("preview");
+    await served.checkout.output("pulumi stack init team-a");
+    const [passed = "", levelled = "", , , refused = "", mended = ""] = await printedBy("preview");
     expect(passed).toMatch(/\[advisory\] +not-checked/);
     expect(passed).not.toContain("[mandatory]");
     expect(levelled).not.toContain("not-checked");

@@ -33,7 +33,6 @@ export const sharedLibraries: readonly string[] = [
   "github.com/spf13/pflag",
   "go.opentelemetry.io/otel",
   "go.opentelemetry.io/otel/metric",
-  "go.opentelemetry.io/otel/sdk",
   "go.opentelemetry.io/otel/trace",
   "golang.org/x/crypto",
   "golang.org/x/net",

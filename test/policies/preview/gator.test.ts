@@ -14,7 +14,7 @@ describeWith("gator")("gator", () => {
   const ask = (...objects: object[]) => askGator(gatorPath(readToolchain()), objects);
 
   test("that gives no answer passes nothing, and is named with its own words", () => {
-    expect(() => ask(namespace, constraint)).toThrow(/SSF-PREVIEW-004 \S+gator: .*Unknown/s);
+    expect(() => ask(namespace, constraint)).toThrow(/SSF-PREVIEW-004 \S+gator: .*template "unknown" not found/s);
     expect(ask(namespace)).toEqual([]);
   });
 
