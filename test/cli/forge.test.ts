@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -129,6 +129,14 @@ describe("pushToForge", () => {
     expect(pushed).toBe(`https://${hostname}:8443/my-service.git`);
     expect(git(bare, "rev-parse", `refs/heads/commit-${head}`)).toBe(head);
     await expect(pushToForge(await localSource(top), forge(), port)).resolves.toBe(pushed);
+  });
+
+  it("does not mind that somebody else pushes the same commit at the same time", async () => {
+    const hook = join(bare, "hooks/update");
+    writeFileSync(hook, '#!/bin/sh\nrm hooks/update && git update-ref "$1" "$3"\n', { mode: 0o755 });
+    git(bare, "update-ref", "-d", `refs/heads/commit-${head}`);
+    await expect(pushToForge(await localSource(top), forge(), port)).resolves.toContain("my-service.git");
+    expect([existsSync(hook), git(bare, "rev-parse", `refs/heads/commit-${head}`)]).toEqual([false, head]);
   });
 
   it("trusts no other authority, no other name and no wrong password", async () => {

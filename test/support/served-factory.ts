@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
 import { NetworkPolicies } from "../../components/lib/network-policies";
 import { spireCrds } from "../../components/spire";
-import { readToolchain, source } from "../../stacks/toolchain";
+import { image, readToolchain, source } from "../../stacks/toolchain";
 import { project } from "../../tools/cli/stack-plan";
 import { type ApiServer, describeWithApiServer, startApiServer } from "../admission/support/api-server";
 import { crds } from "../admission/support/world";
@@ -64,7 +64,11 @@ export const importFactory = async (
   changed: Partial<typeof factoryOutputs> = {},
 ): Promise<void> => {
   const type = "pulumi:pulumi:Stack";
-  const outputs = { ...factoryOutputs, kubeconfig, networkPolicies: NetworkPolicies.Kubernetes, ...changed };
+  const stageImages = Object.fromEntries(
+    Object.keys(factoryOutputs.stageImages).map((name) => [name, image(readToolchain(), name)]),
+  );
+  const networkPolicies = NetworkPolicies.Kubernetes;
+  const outputs = { ...factoryOutputs, kubeconfig, networkPolicies, stageImages, ...changed };
   const resources = [{ urn: `urn:pulumi:dev::${project}::${type}::${project}-dev`, custom: false, type, outputs }];
   const manifest = { time: "2026-01-01T00:00:00Z", magic: "", version: "" };
   const file = join(checkout.directory, "state/dev.json");

@@ -132,31 +132,35 @@ export const pushToForge = async (source: LocalSource, forge: ForgeAccess, local
   writeFileSync(askpassFile, askpass, { mode: 0o700 });
   const repository = `${imageName(source.top)}.git`;
   const { commit } = source;
-  const pushed = await execute(
-    "git",
-    [
-      ...["-C", source.top, "push", "--quiet", "--no-verify", "--no-recurse-submodules"],
-      ...[`https://${hostname}:${localPort}/${repository}`, `${commit}:refs/heads/commit-${commit}`],
-    ],
-    {
-      env: {
-        ...gitSettings({
-          "http.curloptResolve": `${hostname}:${localPort}:127.0.0.1`,
-          "http.sslVerify": "true",
-          "http.proxy": "",
-          "credential.helper": "",
-          "push.gpgSign": "false",
-        }),
-        GIT_SSL_CAINFO: caFile,
-        GIT_SSL_NO_VERIFY: undefined,
-        GIT_ASKPASS: askpassFile,
-        GIT_TERMINAL_PROMPT: "0",
-        LC_ALL: "C",
-        SSF_FORGE_USERNAME: forge.username,
-        SSF_FORGE_PASSWORD: forge.password,
+  const push = () =>
+    execute(
+      "git",
+      [
+        ...["-C", source.top, "push", "--quiet", "--no-verify", "--no-recurse-submodules"],
+        ...[`https://${hostname}:${localPort}/${repository}`, `${commit}:refs/heads/commit-${commit}`],
+      ],
+      {
+        env: {
+          ...gitSettings({
+            "http.curloptResolve": `${hostname}:${localPort}:127.0.0.1`,
+            "http.sslVerify": "true",
+            "http.proxy": "",
+            "credential.helper": "",
+            "push.gpgSign": "false",
+          }),
+          GIT_SSL_CAINFO: caFile,
+          GIT_SSL_NO_VERIFY: undefined,
+          GIT_ASKPASS: askpassFile,
+          GIT_TERMINAL_PROMPT: "0",
+          LC_ALL: "C",
+          SSF_FORGE_USERNAME: forge.username,
+          SSF_FORGE_PASSWORD: forge.password,
+        },
       },
-    },
-  );
+    );
+  let pushed = await push();
+  // Somebody else may have pushed the same commit at the same time; then there is nothing left to push.
+  if (/reference already exists|failed to update ref/.test(pushed.stderr)) pushed = await push();
   if (pushed.code === 0) return `${forge.url}/${repository}`;
   throw refuse(
     {
