@@ -31,7 +31,9 @@ export const describePreviews = (settings: { stacks: string; config: readonly st
     test(
       "says what a setting changes of a team, and nothing more",
       async () => {
-        writeFileSync(join(clone, `Pulumi.${team}.yaml`), "config:\n  secure-software-factory:quotaPods: 61\n");
+        const usual = readFileSync(join(clone, "Pulumi.team-a.yaml"), "utf8");
+        const changed = usual.replace("config:\n", "config:\n  secure-software-factory:quotaPods: 61\n");
+        writeFileSync(join(clone, `Pulumi.${team}.yaml`), changed);
         const { code, stdout } = await preview();
         expect(stdout).toMatch(/^Compared with the state of the factory that is up\./);
         expect(stdout.match(/^stack .*$/gm)).toEqual([`stack ${team}: 1 updated`]);
