@@ -35,15 +35,18 @@ describe("blocks of commands", () => {
   });
 });
 
+/** What is run in place of a block, told what those before it printed. */
+type Prepare = (script: string, printed: readonly string[]) => string | Promise<string>;
+
 describeWithFactory("the commands of the guide", (served) => {
   /**
    * What its blocks print, run one after the other in a copy of the checkout with a factory's outputs.
    *
-   * @param prepare what is run in place of a block, told what those before it printed. @default the block itself
+   * @param prepare @default the block itself
    */
   const printedBy = async (
     guide: (typeof guides)[number],
-    prepare = (script: string, _printed: readonly string[]): string | Promise<string> => script,
+    prepare: Prepare = (script) => script,
   ): Promise<string[]> => {
     const printed: string[] = [];
     for (const { place, script } of blocksOf(guide)) {
