@@ -102,7 +102,7 @@ describeWithFactory("the commands of the guide", (served) => {
   });
 
   test("preview judge a team, with levels of its own, and by a policy that is added", async () => {
-    await served.checkout.output("pulumi stack init team-a");
+    await served.checkout.output("pulumi stack select team-a --create");
     const [passed = "", levelled = "", , , refused = "", mended = ""] = await printedBy("preview");
     expect(passed).toMatch(/\[advisory\] +not-checked/);
     expect(passed).not.toContain("[mandatory]");
@@ -111,6 +111,23 @@ describeWithFactory("the commands of the guide", (served) => {
     for (const line of shown.trim().split("\n")) expect(refused).toContain(line.trim());
     expect(refused).toMatch(/\[mandatory\] +quota/);
     expect(mended).not.toContain("SSF-LOCAL-001");
+  });
+
+  test("definition-keys give a team a new key, and end what the old one signed", async () => {
+    await served.checkout.output(
+      "pulumi stack select team-a --create && pulumi up --yes --skip-preview --stack team-a",
+    );
+    const policies = "/apis/tekton.dev/v1alpha1/namespaces/team-a/verificationpolicies";
+    const keys = async () => {
+      const { body } = await served.server.ask("GET", policies);
+      const { items } = body as { items: { spec: { authorities: { key: { data: string } }[] } }[] };
+      return items.flatMap(({ spec }) => spec.authorities.map(({ key }) => key.data));
+    };
+    const [former] = await keys();
+    const [printed = ""] = await printedBy("definition-keys");
+    expect(printed.match(/tekton\.dev\/v1:Task/g)?.length).toBeGreaterThan(4);
+    expect(await keys()).toHaveLength(1);
+    expect(await keys()).not.toContain(former);
   });
 
   test("trust hold a ceremony, sign, give every role and the authority a new key, and revoke the old one", async () => {
