@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { parseOutputs } from "../../stacks/outputs";
 import { standInOutputs } from "../../stacks/stand-ins";
 import { readToolchain } from "../../stacks/toolchain";
@@ -11,12 +11,12 @@ import { startStandInCluster } from "../../tools/cli/preview/stand-in-cluster";
 import { importOutputs, readyStack } from "../../tools/cli/pulumi";
 import { openWorkspace, prepareState, type Workspace } from "../../tools/cli/workspace";
 import { blocksOf } from "../guides/blocks";
+import { cloneCheckout } from "../support/checkout";
 import { previewScript } from "./preview/scripts";
 import { describeWithEngine } from "./support/engine";
 
 jest.setTimeout(20 * 60_000);
 
-const root = resolve(__dirname, "../..");
 const directory = mkdtempSync(join(tmpdir(), "ssf-preview-test-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -44,12 +44,8 @@ describeWithEngine("a preview of a branch, as the workflow runs it", () => {
   };
 
   beforeAll(() => {
-    execFileSync("git", ["clone", "--quiet", "--shared", root, clone]);
+    cloneCheckout(clone);
     git("checkout", "--quiet", "-B", "base");
-    for (const name of ["node_modules", "toolchain.lock.json"]) symlinkSync(join(root, name), join(clone, name));
-    writeFileSync(join(clone, ".git/info/exclude"), "node_modules\n");
-    // As on a runner whose packages are installed.
-    utimesSync(join(clone, "package-lock.json"), 0, 0);
   });
 
   it("lets a good one through, and says first that there is no cluster", async () => {

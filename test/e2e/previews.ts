@@ -1,10 +1,9 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { execute } from "../../tools/process";
+import { cloneCheckout } from "../support/checkout";
 
-const root = resolve(__dirname, "../..");
 const minutes = 60_000;
 
 /** Previews of a branch against the factory that is up, as `make preview` makes them on a developer's machine. */
@@ -19,13 +18,7 @@ export const describePreviews = (settings: { stacks: string; config: readonly st
         env: { SSF_STATE: settings.state, SSF_STACKS: settings.stacks, SSF_CONFIG: settings.config.join("\n") },
       });
 
-    beforeAll(() => {
-      execFileSync("git", ["clone", "--quiet", "--shared", root, clone]);
-      for (const name of ["node_modules", "toolchain.lock.json"]) symlinkSync(join(root, name), join(clone, name));
-      writeFileSync(join(clone, ".git/info/exclude"), "node_modules\n");
-      // As on a machine whose packages are installed.
-      utimesSync(join(clone, "package-lock.json"), 0, 0);
-    });
+    beforeAll(() => cloneCheckout(clone));
     afterAll(() => rmSync(directory, { recursive: true }));
 
     test(

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, utimesSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -30,12 +30,14 @@ const files = (): string[] =>
     .concat("toolchain.lock.json")
     .filter((file) => file !== "" && !file.startsWith("test/") && existsSync(join(root, file)));
 
+/** Makes the lock of packages older than any packages, so that the launcher never installs some in place of those that are shared. */
+const keepSharedPackages = (directory: string): void => utimesSync(join(directory, "package-lock.json"), 0, 0);
+
 /** Copies the checkout without its tests; packages and toolchain are those of the original. */
 export const copyCheckout = (): Checkout => {
   const directory = mkdtempSync(join(tmpdir(), "ssf-checkout-"));
   for (const file of files()) cpSync(join(root, file), join(directory, file));
-  // Older than any packages, so that the launcher never installs some in place of those that it shares.
-  utimesSync(join(directory, "package-lock.json"), 0, 0);
+  keepSharedPackages(directory);
   symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
   const env = { ...process.env, SSF_STATE: join(directory, "state") };
   const run = (script: string): Promise<Ended> =>
@@ -51,4 +53,12 @@ export const copyCheckout = (): Checkout => {
     throw new Error(`${script}\nended with ${code}\n${stdout}\n${stderr}`);
   };
   return { directory, run, sh, output, remove: () => rmSync(directory, { recursive: true, force: true }) };
+};
+
+/** Clones the checkout's commits into a directory; packages and toolchain are those of the original. */
+export const cloneCheckout = (directory: string): void => {
+  execFileSync("git", ["clone", "--quiet", "--shared", root, directory]);
+  for (const name of ["node_modules", "toolchain.lock.json"]) symlinkSync(join(root, name), join(directory, name));
+  writeFileSync(join(directory, ".git/info/exclude"), "node_modules\n");
+  keepSharedPackages(directory);
 };
