@@ -511,7 +511,7 @@ awk '/eth0:/ { printf "%d", $11 }' /proc/net/dev >"$RESULT_PACKETS"`,
   return probe(
     { kubectl, team, shared },
     {
-      name: "e2e",
+      name: `reach-from-${name}`,
       description: "A probe.",
       params: [],
       workspaces: [],

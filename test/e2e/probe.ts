@@ -65,7 +65,8 @@ export type StartRun = (params: Record<string, string>) => Promise<string>;
 
 /**
  * Uses a pipeline that the team's stack does not have, signed by the team's key, as if the stack had it. One at a
- * time: each changes the team's rule for as long as it is used.
+ * time: each changes the team's rule for as long as it is used. Each has a name of its own, since the API server may
+ * know the rule of the one before for a moment longer.
  */
 export const withPipeline = async <T>(
   context: ProbeContext,

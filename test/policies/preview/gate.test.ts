@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { celSource } from "../../../policies/admission/gate/template";
 import { gate } from "../../../policies/preview/gate";
 import { codeOf, questions } from "../../../policies/preview/questions";
@@ -157,6 +160,33 @@ describeWith("gator")("what the gate would say of a preview", () => {
       "SSF-GATE-009",
     ]);
   });
+});
+
+test("a refusal in words that nobody here knows is one all the same", () => {
+  const directory = mkdtempSync(join(tmpdir(), "ssf-gator-"));
+  const sample = resource("sample", fixtures.find(({ code }) => code === "SSF-GATE-001")?.good ?? {});
+  const said = (constraint: string, msg: string) => ({
+    msg,
+    constraint: { metadata: { name: constraint } },
+    violatingObject: { pulumiUrn: sample.urn },
+  });
+  const judgedBy = (...results: object[]) => {
+    const gator = join(directory, "gator");
+    writeFileSync(`${gator}.json`, JSON.stringify(results));
+    writeFileSync(gator, '#!/bin/sh\ncat >/dev/null\ncat "$0.json"\n', { mode: 0o755 });
+    const known = { gator, images: { components: [], stages: [] }, protectData: false };
+    const runtimeClasses = { jailed: "jailed", networked: "networked" };
+    return gate.judge([sample], { ...known, runtimeClasses }).violations.map(({ problem }) => problem);
+  };
+  try {
+    const asked = said("match-ssf-images-by-digest", "asked");
+    expect(judgedBy(asked)).toEqual([]);
+    expect(judgedBy(asked, said("ssf-images-by-digest", "another engine's words"))).toMatchObject([
+      { code: "SSF-PREVIEW-006", given: "another engine's words" },
+    ]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test("a path lies within what stands above it", () => {

@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { modules as upstreams } from "./modules";
-import { repository } from "./paths";
 import { run } from "../process";
+import { modules as upstreams } from "../toolchain/modules";
 
 /**
- * The client libraries of Kubernetes, gRPC, telemetry, and what these are built from: most upstreams use them. What has one
- * version is compiled once for all upstreams; the versions that upstreams name are sixteen of each.
+ * The client libraries of Kubernetes, gRPC, telemetry, and what these are built from: most upstreams use them, and name up to
+ * sixteen versions of one. What has one version is compiled once for all of them.
  */
 export const sharedLibraries: readonly string[] = [
   "github.com/davecgh/go-spew",
@@ -73,10 +72,10 @@ export const apart: Readonly<Record<string, string>> = {
   "spire-controller-manager": "its release is older than the libraries' present interfaces",
 };
 
-const wrapper = (upstream: string): string => join(repository, "tools/modules", upstream);
+const wrapper = (upstream: string): string => join(__dirname, upstream);
 
 /** Upstreams whose shared libraries have one version. */
-export const aligned: readonly string[] = Object.keys(upstreams).filter((name) => apart[name] === undefined);
+const aligned: readonly string[] = Object.keys(upstreams).filter((name) => apart[name] === undefined);
 
 /** Versions that the go.mod of an upstream's wrapper names, by module. */
 export const versionsIn = (upstream: string): Map<string, string> => {
@@ -97,32 +96,48 @@ const byAge = (one: string, other: string): number => {
   return compare(before.join("-"), otherBefore.join("-"));
 };
 
-/** The newest version of a library that any of the upstreams asks for; undefined when none does. */
-export const newest = (library: string): string | undefined =>
-  aligned
-    .flatMap((upstream) => versionsIn(upstream).get(library) ?? [])
-    .sort(byAge)
-    .at(-1);
+/** Versions by module, by upstream. */
+export type Versions = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+/** Versions that the wrappers name now. */
+export const versions = (): Versions => new Map(aligned.map((upstream) => [upstream, versionsIn(upstream)]));
+
+/** The newest version of each shared library that any of the upstreams asks for. */
+export const newest = (named: Versions): Map<string, string> =>
+  new Map(
+    sharedLibraries.flatMap((library) => {
+      const [last] = [...named.values()]
+        .flatMap((modules) => modules.get(library) ?? [])
+        .sort(byAge)
+        .slice(-1);
+      return last === undefined ? [] : [[library, last]];
+    }),
+  );
+
+/** What each upstream has to take in place of an older version, as `go get` is told it; nothing of those that have all. */
+export const behind = (named: Versions): Map<string, string[]> => {
+  const wanted = newest(named);
+  const older = ([library, version]: [string, string]): string[] => {
+    const target = wanted.get(library) ?? version;
+    return target === version ? [] : [`${library}@${target}`];
+  };
+  return new Map(
+    [...named]
+      .map(([upstream, modules]): [string, string[]] => [upstream, [...modules].flatMap(older)])
+      .filter(([, targets]) => targets.length > 0),
+  );
+};
 
 /** Gives every wrapper the newest versions; again, until none of them asks for a newer one. */
 const main = async (): Promise<void> => {
-  for (let moved = true; moved;) {
-    moved = false;
-    const wanted = new Map(sharedLibraries.map((library) => [library, newest(library)]));
-    for (const upstream of aligned) {
-      const behind = [...versionsIn(upstream)].flatMap(([library, version]) => {
-        const target = wanted.get(library) ?? version;
-        return target === version ? [] : [`${library}@${target}`];
-      });
-      if (behind.length === 0) continue;
-      moved = true;
-      console.log(`${upstream}: ${behind.join(" ")}`);
+  for (let left = behind(versions()); left.size > 0; left = behind(versions()))
+    for (const [upstream, targets] of left) {
+      console.log(`${upstream}: ${targets.join(" ")}`);
       const cwd = wrapper(upstream);
-      await run("go", ["get", ...behind], { cwd });
+      await run("go", ["get", ...targets], { cwd });
       // Tests of the libraries may ask for what their newest versions have no more.
       await run("go", ["mod", "tidy", "-e"], { cwd });
     }
-  }
 };
 
 if (require.main === module) void main();
