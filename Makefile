@@ -14,11 +14,11 @@ down: ## remove team, factory and cluster; the cache stays
 toolchain: ## build programs and images that are not in the cache yet
 	./factory toolchain
 
-test: toolchain check ## every test, with the real engine and a real cluster
+test: toolchain ## checks and every test, with the real engine and a real cluster
 	npx jest
 
-test-quick: ## the tests that need neither toolchain nor cluster
-	npx jest --testPathIgnorePatterns test/engine test/e2e
+test-quick: node_modules ## the tests that need no cluster; without a toolchain, those that need none
+	npx jest --testPathIgnorePatterns test/check test/e2e
 
 preview: ## what this checkout changes in the factory, and whether it breaks a rule; BASE=<ref> COMMENT=<file>
 	./factory preview $(if $(BASE),--base $(BASE)) $(if $(COMMENT),--comment $(COMMENT))
@@ -29,7 +29,7 @@ bench: ## measure the factory that is up; adds 130 entries to its log
 bench-teams: ## measure what 1, 5 and 20 teams more take; makes them and removes them, in a quarter of an hour
 	npx tsx test/bench/teams.ts
 
-check: node_modules ## formatting, lint, types, generated files
+check: node_modules ## formatting, lint, types
 	npm run check
 
 generate: node_modules ## write the files that are derived from the program

@@ -4,6 +4,8 @@ module.exports = {
   roots: ["<rootDir>/test"],
   testMatch: ["**/*.test.ts"],
   transform: { "^.+\\.tsx?$": ["@swc/jest", { jsc: { target: "es2022", parser: { syntax: "typescript" } } }] },
+  globalSetup: "<rootDir>/test/support/temporary-files.js",
+  globalTeardown: "<rootDir>/test/support/remove-temporary-files.js",
   reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
   maxWorkers: 2,
 };

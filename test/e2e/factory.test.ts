@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Network, Stage } from "../../pipelines";
@@ -13,10 +13,12 @@ import { attacks } from "../attacks";
 import { stolenLogins } from "../attacks/services";
 import { expiredCertificate } from "../attacks/expired-certificate";
 import { gateOutage } from "../attacks/gate-outage";
+import { guides, liveCommands } from "../guides/blocks";
 import { notAsItMust } from "./attack";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { Shop } from "./gate";
 import { container, hostInventory } from "./host";
+import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { probe } from "./probe";
 import { describeSignatures } from "./signatures";
@@ -33,11 +35,19 @@ const state = join(mkdtempSync(join(tmpdir(), "ssf-e2e-")), "state");
 const strict = new StrictTeam("e2e-strict");
 const stacks = `e2e-cluster,e2e-factory,e2e-team,${strict.stack}`;
 const config = [`e2e-cluster:clusterName=${cluster}`, ...triggerSettings("e2e-team"), ...strict.settings()];
-const env = { ...process.env, SSF_STATE: state, SSF_STACKS: stacks, SSF_CONFIG: config.join("\n") };
+const temporary = mkdtempSync(join(tmpdir(), "ssf-e2e-"));
+const settings = { SSF_STATE: state, SSF_STACKS: stacks, SSF_CONFIG: config.join("\n") };
+const env = { ...process.env, ...settings, TMPDIR: temporary };
+
+/** Lines that a person would have typed for what was run here. */
+const typed = new Set<string>();
 
 /** Runs a command in the checkout as a person would, and shows its progress. */
-const run = (command: string, args: readonly string[], more: Record<string, string> = {}): Promise<Ended> =>
-  new Promise((done, fail) => {
+const run = (command: string, args: readonly string[], more: Record<string, string> = {}): Promise<Ended> => {
+  const line =
+    command === "bash" ? (args.at(-1) ?? "") : [command, ...args.filter((arg) => arg !== "--json")].join(" ");
+  line.split("\n").forEach((one) => typed.add(one));
+  return new Promise((done, fail) => {
     const child = spawn(command, args, { cwd: root, env: { ...env, ...more } });
     const output = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const)
@@ -48,8 +58,12 @@ const run = (command: string, args: readonly string[], more: Record<string, stri
     child.on("error", fail);
     child.on("close", (code) => done({ code: code ?? 1, ...output }));
   });
+};
 
 const factory = (...args: string[]): Promise<Ended> => run("./factory", args);
+
+/** Whether a temporary file is what the commands' own program was compiled to, kept by its compiler for the next one. */
+const isCompiled = (name: string): boolean => name.startsWith("tsx-");
 
 const outputsOf = async <K extends keyof StackOutputs>(workspace: Workspace, kind: K, stack: string) =>
   parseOutputs(kind, stack, (await stackOutputs(workspace, stack)) as Record<string, unknown>);
@@ -76,13 +90,15 @@ beforeAll(async () => {
 afterAll(async () => {
   const down = await factory("down");
   const left = hostInventory(state, cluster);
-  expect({ code: down.code, ...left, state: existsSync(state) }).toEqual({
+  const files = readdirSync(temporary).filter((name) => !isCompiled(name));
+  expect({ code: down.code, ...left, files, state: existsSync(state) }).toEqual({
     code: 0,
     containers: [],
     volumes: [],
     networks: [],
     mounts: [],
     processes: [],
+    files: [],
     state: false,
   });
   strict.remove();
@@ -244,6 +260,31 @@ describe("what the factory promises of itself", () => {
   );
 
   test(
+    "is told with versions, readiness, identities, the certificate that ends first, and the log",
+    async () => {
+      const asked = await factory("status", "--json");
+      const status = JSON.parse(asked.stdout) as {
+        components: { name: string; version?: string; ready: number; wanted: number; identity?: string }[];
+        firstExpiry: { notAfter: string };
+        log: { entries: number; rootHash: string };
+        unsigned: number;
+      };
+      expect(status.components.length).toBeGreaterThan(20);
+      expect(status.components.filter(({ version, ready, wanted }) => version === undefined || ready < wanted)).toEqual(
+        [],
+      );
+      expect(status.components.find(({ name }) => name === "tekton-chains-controller")?.identity).toMatch(
+        /^spiffe:.*tekton-chains/,
+      );
+      expect(Date.parse(status.firstExpiry.notAfter)).toBeGreaterThan(Date.now());
+      expect(status.log.entries).toBeGreaterThan(0);
+      expect(status.log.rootHash).toMatch(/^[0-9a-f]{64}$/);
+      expect(asked.code).toBe(0);
+    },
+    minutes,
+  );
+
+  test(
     "is seen to be broken",
     async () => {
       const binding = "validatingadmissionpolicybinding/ssf-pod-form";
@@ -294,6 +335,8 @@ describeEgress(() => ({ kubectl, team, shared }));
 describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(() => ({ kubectl, team, shared }));
+
+describeParity(() => ({ kubectl }));
 
 describePreviews({
   stacks: "e2e-cluster,e2e-factory,e2e-team",
@@ -422,6 +465,11 @@ describe("a cluster that the program did not make", () => {
     },
     2 * minutes,
   );
+});
+
+test("every command of a guide that needs a factory was run here", () => {
+  const lines = guides.flatMap(liveCommands).flatMap((script) => script.split("\n"));
+  expect(lines.filter((line) => !typed.has(line))).toEqual([]);
 });
 
 const apply = (object: object): Promise<string> => kubectl.text(["create", "--filename=-"], JSON.stringify(object));

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
-import { hostname } from "node:os";
+import { mkdir, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { EngineEvent } from "@pulumi/pulumi/automation/events";
@@ -201,7 +201,8 @@ export interface EngineEnd {
  * Runs the engine on a stack.
  *
  * An interrupt of this process becomes one interrupt of the engine, which ends after the operations at hand and leaves
- * a state from which the next run goes on; a second interrupt ends the engine at once.
+ * a state from which the next run goes on; a second interrupt ends the engine at once. Temporary files lie in a directory
+ * of the run's own, which goes with it: the Kubernetes provider leaves its kubeconfigs there.
  */
 const runEngine = async (
   workspace: Workspace,
@@ -214,6 +215,7 @@ const runEngine = async (
   await mkdir(logs, { recursive: true, mode: 0o700 });
   const eventLog = join(logs, `${name}.events.jsonl`);
   await rm(eventLog, { force: true });
+  const temporary = await mkdtemp(join(tmpdir(), "ssf-engine-"));
   const child = spawn(
     "pulumi",
     [
@@ -222,7 +224,7 @@ const runEngine = async (
     ],
     {
       cwd: workspace.program,
-      env: { ...pulumiEnvironment(workspace), ...env },
+      env: { ...pulumiEnvironment(workspace), TMPDIR: temporary, ...env },
       stdio: ["ignore", "ignore", "pipe"],
       detached: true,
     },
@@ -245,6 +247,7 @@ const runEngine = async (
     return { code, stderr: Buffer.concat(stderr).toString(), wasInterrupted: interrupted.times > 0 };
   } finally {
     for (const signal of interrupts) process.off(signal, interrupt);
+    await rm(temporary, { recursive: true, force: true });
   }
 };
 

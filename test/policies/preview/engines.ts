@@ -199,7 +199,10 @@ export const collectionOf = ({ apiVersion, kind, metadata: { namespace } }: Test
 };
 
 /** By the API server in dry-run. It names one broken condition of each request, the first that it finds. */
-export const byApiServer = async (server: ApiServer, objects: ReadonlyMap<string, TestObject>): Promise<Refusals> => {
+export const byApiServer = async (
+  server: Pick<ApiServer, "ask">,
+  objects: ReadonlyMap<string, TestObject>,
+): Promise<Refusals> => {
   const refusals = new Map<string, string[]>();
   for (const [name, object] of objects) {
     const { status, message } = await server.ask("POST", `${collectionOf(object)}?dryRun=All`, object, as.stack);

@@ -1,0 +1,58 @@
+import type { Kubectl } from "../../tools/cli/kubectl";
+import type { ApiServer } from "../admission/support/api-server";
+import { bareSpace, otherSpace } from "../admission/support/world";
+import { byApiServer } from "../policies/preview/engines";
+import { allowedToStacks, fixtures, gatedSpace, namespaces, type TestObject } from "../policies/preview/fixtures";
+
+/** The cluster as the engine that is asked about fixtures; it is asked by kubectl, as its administrator. */
+const asApiServer = (kubectl: Kubectl): Pick<ApiServer, "ask"> => ({
+  ask: async (_method, path, body) => {
+    try {
+      const message = await kubectl.text(["create", `--raw=${path}`, "--filename=-"], JSON.stringify(body));
+      return { status: 201, message, body: undefined };
+    } catch (error) {
+      return { status: 403, message: String(error), body: undefined };
+    }
+  },
+});
+
+/** What fixtures need and a factory does not have: places for them, and a runtime class that is not the factory's. */
+const surroundings: readonly TestObject[] = [
+  ...namespaces.filter(({ metadata: { name } }) => [bareSpace, otherSpace, gatedSpace].includes(name)),
+  { apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name: "foreign" }, handler: "foreign" },
+];
+
+/** What a preview says of a fixture, as the parity of pack, gator and API server has it. */
+const expected = new Map<string, { object: TestObject; codes: readonly string[] }>([
+  ...fixtures.flatMap(
+    ({ code, attempt, also = [], bad, good }): [string, { object: TestObject; codes: string[] }][] => [
+      [`${code} ${attempt}`, { object: bad, codes: [...also, code] }],
+      [`good twin of ${code} ${attempt}`, { object: good, codes: [] }],
+    ],
+  ),
+  ...allowedToStacks.map((object): [string, { object: TestObject; codes: string[] }] => [
+    `${object.kind} of the stack`,
+    { object, codes: [] },
+  ]),
+]);
+
+/** Checks that the factory that is up, with Gatekeeper's own program, says of the fixtures what a preview says. */
+export const describeParity = (context: () => { kubectl: Kubectl }): void => {
+  test("the cluster refuses in dry-run what a preview refuses, and lets the same through", async () => {
+    const { kubectl } = context();
+    const made = JSON.stringify({ apiVersion: "v1", kind: "List", items: surroundings });
+    await kubectl.text(["create", "--filename=-"], made);
+    try {
+      const objects = new Map([...expected].map(([name, { object }]) => [name, object]));
+      const live = await byApiServer(asApiServer(kubectl), objects);
+      const differences = [...expected].flatMap(([name, { codes }]) => {
+        const said = live.get(name) ?? ["nothing"];
+        const alike = codes.length === 0 ? said.length === 0 : said.length === 1 && codes.includes(said[0] ?? "");
+        return alike ? [] : `${name} | preview: ${codes.join() || "-"} | cluster: ${said.join() || "-"}`;
+      });
+      expect(differences).toEqual([]);
+    } finally {
+      await kubectl.text(["delete", "--filename=-", "--wait=false"], made);
+    }
+  }, 120_000);
+};
