@@ -336,7 +336,7 @@ describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(() => ({ kubectl, team, shared }));
 
-describeParity(() => ({ kubectl }));
+describeParity(() => ({ kubectl, image }));
 
 describePreviews({
   stacks: "e2e-cluster,e2e-factory,e2e-team",

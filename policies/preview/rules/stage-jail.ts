@@ -1,7 +1,7 @@
 import { RECORD_KEY, RECORD_LABEL } from "../../admission/gate/records";
 import { STAGE_LABEL, TEAM_LABEL } from "../../../components/lib/labels";
-import { UNJAILED_STAGES } from "../../admission";
-import { describePath, isObject, isWithin, type Path, type PreviewedResource, valueAt } from "../resource";
+import { FACTORY_NAMESPACES, UNJAILED_STAGES } from "../../admission";
+import { describePath, isObject, isWithin, namespaceOf, type Path, type PreviewedResource, valueAt } from "../resource";
 import { notChecked, passed, type PreviewRule, together, type Verdicts, violation } from "../rule";
 import { jailConfig, type Settings } from "../settings";
 
@@ -85,11 +85,16 @@ const SELECTORS: Readonly<Record<string, string>> = {
   CiliumNetworkPolicy: "endpointSelector",
 };
 
+/** Namespaces in which no stage runs, though what listens there for a team is the team's. */
+const STAGELESS: readonly string[] = FACTORY_NAMESPACES;
+
 /** A policy of a team's namespace that lets pods out which are not those of one networked stage. */
 const letOut = (resource: PreviewedResource): Verdicts => {
   const selector = SELECTORS[String(resource.inputs.kind)];
   if (selector === undefined || typeof valueAt(resource, "metadata", "labels", TEAM_LABEL) !== "string") return passed;
+  if (STAGELESS.includes(namespaceOf(resource) ?? "")) return passed;
   const looked: Path[] = [
+    ["metadata", "namespace"],
     ["spec", selector],
     ["spec", "egress"],
   ];

@@ -169,10 +169,10 @@ const run = (spec: object): TestObject => ({
   spec: { pipelineRef: resolved("pipeline"), ...spec },
 });
 
-const inBare = (apiVersion: string, kind: string, spec: object = {}): TestObject => ({
+const inBare = (apiVersion: string, kind: string, spec: object = {}, metadata: object = {}): TestObject => ({
   apiVersion,
   kind,
-  metadata: { name: "sample", namespace: bareSpace },
+  metadata: { name: "sample", namespace: bareSpace, ...metadata },
   spec,
 });
 
@@ -184,7 +184,12 @@ const elsewhere = (object: TestObject): TestObject => ({
 
 const taskRun = inBare("tekton.dev/v1", "TaskRun", { taskRef: resolved("task") });
 const stepAction = inBare("tekton.dev/v1beta1", "StepAction", { image });
-const question = inBare("resolution.tekton.dev/v1beta1", "ResolutionRequest", { params: [] });
+const question = inBare(
+  "resolution.tekton.dev/v1beta1",
+  "ResolutionRequest",
+  { params: [] },
+  { labels: { "resolution.tekton.dev/type": "cluster" } },
+);
 
 const tektonFixtures: Fixture[] = [
   {

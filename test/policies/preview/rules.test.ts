@@ -176,6 +176,13 @@ const policy = (stage: string | undefined, egress: unknown, unknown: Path[] = []
     { unknown },
     "networking.k8s.io/v1",
   );
+const listener = (namespace: string, unknown: Path[] = []) =>
+  object(
+    "NetworkPolicy",
+    { metadata: { ...metadata, namespace }, spec: { podSelector: {}, egress: [{}] } },
+    { unknown },
+    "networking.k8s.io/v1",
+  );
 const cilium = (stage: string) =>
   object(
     "CiliumNetworkPolicy",
@@ -196,6 +203,14 @@ cases.push([
   [policy("publish", [{ to: "unknown-until-made" }], [["spec", "egress", "0", "to"]])],
   [cilium("scan")],
   [policy("unknown-until-made", [{}], [["spec", "podSelector", "matchLabels", STAGE_LABEL]])],
+]);
+
+cases.push([
+  "SSF-PREVIEW-051",
+  stageJail,
+  [listener("ssf-triggers")],
+  [listener("team-a")],
+  [listener("unknown-until-made", [["metadata", "namespace"]])],
 ]);
 
 const claims = (volumeClaimTemplates: unknown, unknown: Path[] = []) =>

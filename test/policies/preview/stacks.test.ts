@@ -57,6 +57,10 @@ describeWith("gator")("the repository's own stacks", () => {
       extra: referenceTo(clusterOutputs),
     });
   const outputs = { ...factoryOutputs, stageImages: stageImages(toolchain) };
+  const team = (more: object): Promise<Rendering> =>
+    render(() => teamStack(parseConfig({ kind: "team", team: "a", ...more }) as TeamConfig), {
+      extra: referenceTo(outputs),
+    });
   const judge = (rendering: Rendering, changes: Partial<Settings> = {}) => {
     const verdicts = rules.map((rule) => rule.judge(previewed(rendering), { ...settings, ...changes }));
     return {
@@ -76,11 +80,15 @@ describeWith("gator")("the repository's own stacks", () => {
         }),
     ],
     ["factory", () => factory()],
+    ["team", () => team({})],
     [
-      "team",
+      "team, built by push and by schedule",
       () =>
-        render(() => teamStack(parseConfig({ kind: "team", team: "a" }) as TeamConfig), {
-          extra: referenceTo(outputs),
+        team({
+          triggerRepository: "https://forge.example/service.git",
+          triggerBranch: "main",
+          triggerParams: "name=service",
+          schedule: "@daily",
         }),
     ],
   ])("of kind %s break no rule", async (_, stack) => {
