@@ -20,7 +20,7 @@ const asApiServer = (kubectl: Kubectl): Pick<ApiServer, "ask"> => ({
       return { status: 201, message, body: undefined };
     } catch (error) {
       if (!(error instanceof FactoryError)) throw error;
-      return { status: 403, message: error.problems[0].given, body: undefined };
+      return { status: 403, message: error.problems[0]?.given ?? "", body: undefined };
     }
   },
 });
