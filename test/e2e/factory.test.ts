@@ -105,21 +105,6 @@ afterAll(async () => {
 }, 10 * minutes);
 
 test(
-  "a second up changes nothing",
-  async () => {
-    const again = await factory("up", "--json");
-    expect(again.code).toBe(0);
-    const { stacks: results } = JSON.parse(again.stdout) as { stacks: { changes: Record<string, number> }[] };
-    expect(
-      results.flatMap(({ changes }) =>
-        Object.keys(changes).filter((operation) => !["same", "read"].includes(operation)),
-      ),
-    ).toEqual([]);
-  },
-  10 * minutes,
-);
-
-test(
   "what the factory signs with is signed in its trust root",
   async () => {
     const shown = await factory("trust", "show", "--json");
