@@ -2,15 +2,8 @@ import { FactoryError } from "../../components/lib/errors";
 import type { Kubectl } from "../../tools/cli/kubectl";
 import type { ApiServer } from "../admission/support/api-server";
 import { bareSpace, otherSpace } from "../admission/support/world";
-import { byApiServer } from "../policies/preview/engines";
-import {
-  allowedToStacks,
-  fixtures,
-  gatedSpace,
-  lockedImages,
-  namespaces,
-  type TestObject,
-} from "../policies/preview/fixtures";
+import { byApiServer, isOneOf } from "../policies/preview/engines";
+import { cases, gatedSpace, lockedImages, namespaces, type TestObject } from "../policies/preview/fixtures";
 
 /** The cluster as the engine that is asked about fixtures; it is asked by kubectl, as its administrator. */
 const asApiServer = (kubectl: Kubectl): Pick<ApiServer, "ask"> => ({
@@ -31,20 +24,6 @@ const surroundings: readonly TestObject[] = [
   { apiVersion: "node.k8s.io/v1", kind: "RuntimeClass", metadata: { name: "foreign" }, handler: "foreign" },
 ];
 
-/** What a preview says of a fixture, as the parity of pack, gator and API server has it. */
-const expected = new Map<string, { object: TestObject; codes: readonly string[] }>([
-  ...fixtures.flatMap(
-    ({ code, attempt, also = [], bad, good }): [string, { object: TestObject; codes: string[] }][] => [
-      [`${code} ${attempt}`, { object: bad, codes: [...also, code] }],
-      [`good twin of ${code} ${attempt}`, { object: good, codes: [] }],
-    ],
-  ),
-  ...allowedToStacks.map((object): [string, { object: TestObject; codes: string[] }] => [
-    `${object.kind} of the stack`,
-    { object, codes: [] },
-  ]),
-]);
-
 /** The object behind the gate with an image that has provenance, of which only the cluster can ask. */
 const withProvenance = (object: TestObject, image: string): TestObject =>
   object.metadata.namespace === gatedSpace
@@ -62,12 +41,11 @@ export const describeParity = (context: () => { kubectl: Kubectl; image: string 
     const made = JSON.stringify({ apiVersion: "v1", kind: "List", items: surroundings });
     await kubectl.text(["create", "--filename=-"], made);
     try {
-      const objects = new Map([...expected].map(([name, { object }]) => [name, withProvenance(object, image)]));
+      const objects = new Map([...cases].map(([name, { object }]) => [name, withProvenance(object, image)]));
       const live = await byApiServer(asApiServer(kubectl), objects);
-      const differences = [...expected].flatMap(([name, { codes }]) => {
+      const differences = [...cases].flatMap(([name, { codes }]) => {
         const said = live.get(name) ?? ["nothing"];
-        const alike = codes.length === 0 ? said.length === 0 : said.length === 1 && codes.includes(said[0] ?? "");
-        return alike ? [] : `${name} | preview: ${codes.join() || "-"} | cluster: ${said.join() || "-"}`;
+        return isOneOf(said, codes) ? [] : `${name} | preview: ${codes.join() || "-"} | cluster: ${said.join() || "-"}`;
       });
       expect(differences).toEqual([]);
     } finally {

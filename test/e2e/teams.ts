@@ -63,8 +63,7 @@ export const describeTeams = (
       const { kubectl, team } = world();
       const before = await versionsIn(kubectl, team);
       const own = await objectsOf(kubectl, team.team);
-      const [script = ""] = liveCommands("add-a-team");
-      const added = await run("bash", ["-ec", script], env);
+      const added = await run("bash", ["-ec", liveCommands("add-a-team").join("\n")], env);
       expect(added.code).toBe(0);
       for (const stack of settings.stacks.split(",")) expect(added.stdout).toContain(`stack ${stack}: no changes`);
       expect((await objectsOf(kubectl, joined)).length).toBeGreaterThanOrEqual(5);

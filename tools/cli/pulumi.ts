@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { EngineEvent } from "@pulumi/pulumi/automation/events";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
+import { withDirectory } from "./directory";
 import { afterEvent, startOfUpdate, type UpdateProgress } from "./engine-events";
 import { DidNotHold } from "./outcome";
 import { execute, isAlive, lastLines } from "../process";
@@ -204,52 +205,51 @@ export interface EngineEnd {
  * a state from which the next run goes on; a second interrupt ends the engine at once. Temporary files lie in a directory
  * of the run's own, which goes with it: the Kubernetes provider leaves its kubeconfigs there.
  */
-const runEngine = async (
+const runEngine = (
   workspace: Workspace,
   { stack: { name }, configFile }: ReadyStack,
   [operation, ...flags]: [operation: string, ...flags: string[]],
   env: Record<string, string>,
   onEvent: (event: EngineEvent) => void,
-): Promise<EngineEnd> => {
-  const logs = join(workspace.state, "logs");
-  await mkdir(logs, { recursive: true, mode: 0o700 });
-  const eventLog = join(logs, `${name}.events.jsonl`);
-  await rm(eventLog, { force: true });
-  const temporary = await mkdtemp(join(tmpdir(), "ssf-engine-"));
-  const child = spawn(
-    "pulumi",
-    [
-      ...["--non-interactive", operation, "--stack", name, "--config-file", configFile, ...flags],
-      ...["--suppress-progress", "--suppress-outputs", "--event-log", eventLog],
-    ],
-    {
-      cwd: workspace.program,
-      env: { ...pulumiEnvironment(workspace), TMPDIR: temporary, ...env },
-      stdio: ["ignore", "ignore", "pipe"],
-      detached: true,
-    },
-  );
-  const stderr: Buffer[] = [];
-  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
-  const ended = new Promise<number>((resolve) => {
-    child.on("error", () => resolve(1));
-    child.on("close", (code) => resolve(code ?? 1));
+): Promise<EngineEnd> =>
+  withDirectory(async (temporary) => {
+    const logs = join(workspace.state, "logs");
+    await mkdir(logs, { recursive: true, mode: 0o700 });
+    const eventLog = join(logs, `${name}.events.jsonl`);
+    await rm(eventLog, { force: true });
+    const child = spawn(
+      "pulumi",
+      [
+        ...["--non-interactive", operation, "--stack", name, "--config-file", configFile, ...flags],
+        ...["--suppress-progress", "--suppress-outputs", "--event-log", eventLog],
+      ],
+      {
+        cwd: workspace.program,
+        env: { ...pulumiEnvironment(workspace), TMPDIR: temporary, ...env },
+        stdio: ["ignore", "ignore", "pipe"],
+        detached: true,
+      },
+    );
+    const stderr: Buffer[] = [];
+    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+    const ended = new Promise<number>((resolve) => {
+      child.on("error", () => resolve(1));
+      child.on("close", (code) => resolve(code ?? 1));
+    });
+    const interrupted = { times: 0 };
+    const interrupt = () => {
+      interrupted.times += 1;
+      child.kill("SIGINT");
+    };
+    for (const signal of interrupts) process.on(signal, interrupt);
+    try {
+      await follow(eventLog, ended, (line) => onEvent(JSON.parse(line) as EngineEvent));
+      const code = await ended;
+      return { code, stderr: Buffer.concat(stderr).toString(), wasInterrupted: interrupted.times > 0 };
+    } finally {
+      for (const signal of interrupts) process.off(signal, interrupt);
+    }
   });
-  const interrupted = { times: 0 };
-  const interrupt = () => {
-    interrupted.times += 1;
-    child.kill("SIGINT");
-  };
-  for (const signal of interrupts) process.on(signal, interrupt);
-  try {
-    await follow(eventLog, ended, (line) => onEvent(JSON.parse(line) as EngineEvent));
-    const code = await ended;
-    return { code, stderr: Buffer.concat(stderr).toString(), wasInterrupted: interrupted.times > 0 };
-  } finally {
-    for (const signal of interrupts) process.off(signal, interrupt);
-    await rm(temporary, { recursive: true, force: true });
-  }
-};
 
 /**
  * Brings a stack to what the program says, or removes all that is in it.

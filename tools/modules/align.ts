@@ -106,10 +106,8 @@ export const versions = (): Versions => new Map(aligned.map((upstream) => [upstr
 export const newest = (named: Versions): Map<string, string> =>
   new Map(
     sharedLibraries.flatMap((library) => {
-      const [last] = [...named.values()]
-        .flatMap((modules) => modules.get(library) ?? [])
-        .sort(byAge)
-        .slice(-1);
+      const asked = [...named.values()].flatMap((modules) => modules.get(library) ?? []);
+      const last = asked.sort(byAge).at(-1);
       return last === undefined ? [] : [[library, last]];
     }),
   );

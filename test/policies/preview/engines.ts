@@ -198,6 +198,10 @@ export const collectionOf = ({ apiVersion, kind, metadata: { namespace } }: Test
   return `${group}${namespace === undefined ? "" : `/namespaces/${namespace}`}/${plural}`;
 };
 
+/** Whether an API server, which names one broken condition of each request, says the same as who names all of them. */
+export const isOneOf = (live: readonly string[], codes: readonly string[]): boolean =>
+  live.length === Math.min(1, codes.length) && live.every((code) => codes.includes(code));
+
 /** By the API server in dry-run. It names one broken condition of each request, the first that it finds. */
 export const byApiServer = async (
   server: Pick<ApiServer, "ask">,

@@ -304,6 +304,21 @@ export const allowedToStacks: TestObject[] = [
   { apiVersion: "v1", kind: "Namespace", metadata: { name: "team-new", labels: { [TEAM_LABEL]: "new" } } },
 ];
 
+/** One object, and the codes under which it is refused; none when it is let through. */
+export interface Case {
+  object: TestObject;
+  codes: readonly string[];
+}
+
+/** Every fixture, its good twin and what stacks may do, each by a name of its own. */
+export const cases: ReadonlyMap<string, Case> = new Map([
+  ...fixtures.flatMap(({ code, attempt, also = [], bad, good }): [string, Case][] => [
+    [`${code} ${attempt}`, { object: bad, codes: [...also, code] }],
+    [`good twin of ${code} ${attempt}`, { object: good, codes: [] }],
+  ]),
+  ...allowedToStacks.map((object): [string, Case] => [`${object.kind} of the stack`, { object, codes: [] }]),
+]);
+
 /** Conditions that no preview can break, with why. */
 export const UNBREAKABLE: Readonly<Record<string, string>> = {
   "SSF-ADMISSION-022": "asks only what the healer does",

@@ -19,8 +19,8 @@ import {
   UNBREAKABLE,
 } from "./fixtures";
 
-const settings = (): Settings => ({
-  gator: gatorPath(readToolchain()),
+const settings = (gator = gatorPath(readToolchain())): Settings => ({
+  gator,
   images: lockedImages,
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   protectData: false,
@@ -174,9 +174,7 @@ test("a refusal in words that nobody here knows is one all the same", () => {
     const gator = join(directory, "gator");
     writeFileSync(`${gator}.json`, JSON.stringify(results));
     writeFileSync(gator, '#!/bin/sh\ncat >/dev/null\ncat "$0.json"\n', { mode: 0o755 });
-    const known = { gator, images: { components: [], stages: [] }, protectData: false };
-    const runtimeClasses = { jailed: "jailed", networked: "networked" };
-    return gate.judge([sample], { ...known, runtimeClasses }).violations.map(({ problem }) => problem);
+    return gate.judge([sample], settings(gator)).violations.map(({ problem }) => problem);
   };
   try {
     const asked = said("match-ssf-images-by-digest", "asked");

@@ -169,20 +169,11 @@ cases.push([
 ]);
 
 const metadata = { labels: { [TEAM_LABEL]: "a" } };
-const policy = (stage: string | undefined, egress: unknown, unknown: Path[] = []) =>
-  object(
-    "NetworkPolicy",
-    { metadata, spec: { podSelector: stage === undefined ? {} : { matchLabels: { [STAGE_LABEL]: stage } }, egress } },
-    { unknown },
-    "networking.k8s.io/v1",
-  );
-const listener = (namespace: string, unknown: Path[] = []) =>
-  object(
-    "NetworkPolicy",
-    { metadata: { ...metadata, namespace }, spec: { podSelector: {}, egress: [{}] } },
-    { unknown },
-    "networking.k8s.io/v1",
-  );
+const policy = (stage: string | undefined, egress: unknown, unknown: Path[] = [], namespace = "team-a") => {
+  const podSelector = stage === undefined ? {} : { matchLabels: { [STAGE_LABEL]: stage } };
+  const inputs = { metadata: { ...metadata, namespace }, spec: { podSelector, egress } };
+  return object("NetworkPolicy", inputs, { unknown }, "networking.k8s.io/v1");
+};
 const cilium = (stage: string) =>
   object(
     "CiliumNetworkPolicy",
@@ -208,9 +199,9 @@ cases.push([
 cases.push([
   "SSF-PREVIEW-051",
   stageJail,
-  [listener("ssf-triggers")],
-  [listener("team-a")],
-  [listener("unknown-until-made", [["metadata", "namespace"]])],
+  [policy(undefined, [{}], [], "ssf-triggers")],
+  [policy(undefined, [{}])],
+  [policy(undefined, "unknown-until-made", [["spec", "egress"]])],
 ]);
 
 const claims = (volumeClaimTemplates: unknown, unknown: Path[] = []) =>
@@ -253,6 +244,11 @@ test("a seed without protection is refused where the stack is to last, and nowhe
   const seed = resource("random:index/randomBytes:RandomBytes");
   expect(said(kept, seed)).toEqual([["SSF-PREVIEW-060"], []]);
   expect(kept.judge([seed], { ...settings, protectData: false }).violations).toEqual([]);
+});
+
+test("a namespace that nobody knows yet does not excuse a policy that opens a jail", () => {
+  const opened = policy(undefined, [{}], [["metadata", "namespace"]], "unknown-until-made");
+  expect(said(stageJail, opened)).toEqual([["SSF-PREVIEW-051"], []]);
 });
 
 test("where network policies alone are the jail, no runtime class is asked for", () => {

@@ -1,25 +1,15 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { standInOutputs } from "../../../stacks/stand-ins";
 import { readToolchain } from "../../../stacks/toolchain";
 import { execute, run } from "../../process";
+import { withDirectory } from "../directory";
 import { kubeconfigProblem } from "../preflight";
 import { existingStacks, importOutputs, readyStack, stackOutputs, stackState } from "../pulumi";
 import { ensureTrust } from "../trust";
 import { hasState, knownSalt, prepareState, repository, type Workspace, writeConfigFile } from "../workspace";
 import type { ReadyStack } from "../pulumi";
 import { startStandInCluster } from "./stand-in-cluster";
-
-/** A directory that is gone when `use` ends. */
-export const withDirectory = async <T>(use: (directory: string) => Promise<T>): Promise<T> => {
-  const directory = await mkdtemp(join(tmpdir(), "ssf-preview-"));
-  try {
-    return await use(directory);
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-};
 
 /** Why the factory's own state and cluster cannot be asked; undefined when both answer. */
 export const whatIsMissing = async (workspace: Workspace): Promise<string | undefined> => {
