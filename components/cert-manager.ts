@@ -4,20 +4,13 @@ import * as k8s from "@pulumi/kubernetes";
 import * as certManager from "@pulumi/kubernetes-cert-manager";
 import * as pulumi from "@pulumi/pulumi";
 
+import { CertManagerEngine } from "./lib/cert-manager-engine";
 import { authorityChain } from "./lib/certificates";
 import { imageParts } from "./lib/images";
 import { podSecurity, standardLabels } from "./lib/labels";
 import { createObjects, dropDescriptions, Manifests, WAIT_FOR_AUTHORITY } from "./lib/manifests";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
-
-/** What installs cert-manager. */
-export enum CertManagerEngine {
-  /** The chart of the pinned sources; previews and policies see each of its objects. */
-  Chart = "chart",
-  /** The package `@pulumi/kubernetes-cert-manager`, which needs its plugin and shows one opaque Helm release. */
-  Component = "component",
-}
 
 /** The images of {@link CertManager}, each by digest. */
 export interface CertManagerImages {

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { image, type Toolchain } from "../stacks/toolchain";
+import { FLOW_FILE } from "./lib/flow-file";
 import { STAGE_LABEL } from "./lib/labels";
 
 /** Arguments of {@link Network}. */
@@ -16,9 +17,6 @@ const agentCapabilities = [
   ...["CHOWN", "DAC_OVERRIDE", "FOWNER", "IPC_LOCK", "KILL", "NET_ADMIN", "NET_RAW", "SETGID", "SETUID"],
   ...["SYSLOG", "SYS_ADMIN", "SYS_MODULE"],
 ];
-
-/** File on every node in which {@link flowRecord} leaves one JSON object a line. */
-export const FLOW_FILE = "/var/run/cilium/hubble/events.log";
 
 /**
  * Hubble as a record and nothing else: each agent writes to a file what stages tried to reach and what came of it. Nothing

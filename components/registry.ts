@@ -2,10 +2,11 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { stringify } from "yaml";
 
+import { ciliumPolicy, fromNodes } from "./lib/cilium-policy";
 import { selectorLabels, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { dnsLabel } from "./lib/names";
-import { ciliumPolicy, fromNodes, NetworkPolicies, podPeer } from "./lib/network-policies";
+import { NetworkPolicies, podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { makeServer } from "./lib/server";
 import { PUBLISHER } from "./lib/workload-api";

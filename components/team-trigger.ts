@@ -6,10 +6,10 @@ import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { podPeer } from "./lib/network-policies";
-import { requireDnsLabel, teamNamespace } from "./lib/names";
+import { MAXIMUM_TEAM_NAME, requireDnsLabel, teamNamespace } from "./lib/names";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
-import { MAXIMUM_TEAM_NAME, OWN_CLUSTER_CIDRS } from "./team";
+import { OWN_CLUSTER_CIDRS } from "./team";
 import {
   LISTENER_PORT,
   LISTENER_ROLES,

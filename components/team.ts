@@ -3,17 +3,15 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { type RunnablePipeline, teamRuns } from "../policies/admission";
 import { enforce } from "./lib/admission-policy";
+import { ciliumPolicy } from "./lib/cilium-policy";
 import { ciliumEgress, type EgressHosts, kubernetesEgress } from "./lib/egress";
 import { OWNER_ANNOTATION, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
-import { requireDnsLabel, teamNamespace, teamRepository } from "./lib/names";
-import { ciliumPolicy, NetworkPolicies } from "./lib/network-policies";
+import { MAXIMUM_TEAM_NAME, requireDnsLabel, teamNamespace, teamRepository } from "./lib/names";
+import { NetworkPolicies } from "./lib/network-policies";
 import { dockerConfig } from "./lib/registry-config";
 import { PUBLISHER } from "./lib/workload-api";
 import { stageIdentity } from "./spire";
-
-/** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
-export const MAXIMUM_TEAM_NAME = 40;
 
 /** Names of the objects that the definitions of a team refer to. */
 export const TEAM_OBJECTS = {

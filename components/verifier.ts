@@ -11,13 +11,14 @@ import {
   type VerifierSettings,
   VERIFY_PATH,
 } from "../policies/admission/gate/records";
+import { ciliumPolicy } from "./lib/cilium-policy";
 import type { Credentials } from "./lib/registry-config";
 import { issueCertificate } from "./lib/certificates";
 import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
-import { ciliumPolicy, NetworkPolicies, podPeer } from "./lib/network-policies";
+import { NetworkPolicies, podPeer } from "./lib/network-policies";
 import { apiAccess, resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { tlsService } from "./lib/services";
 import { timeouts } from "./lib/timeouts";

@@ -1,12 +1,10 @@
-import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 
-import { CertManagerEngine } from "../components/cert-manager";
-import { describeProblem, type Problem } from "../components/lib/errors";
+import { CertManagerEngine } from "../components/lib/cert-manager-engine";
+import { FactoryError, type Problem } from "../components/lib/errors";
 import { HOSTS_RULE, isHostList } from "../components/lib/hosts";
 import { IMAGE_RULE, isByDigest } from "../components/lib/images";
-import { isDnsLabel } from "../components/lib/names";
-import { MAXIMUM_TEAM_NAME } from "../components/team";
+import { isDnsLabel, MAXIMUM_TEAM_NAME } from "../components/lib/names";
 import { patterns } from "../pipelines/patterns";
 
 /** What a person is told about one key, in the reference and when the value is refused. */
@@ -445,13 +443,6 @@ export type TeamConfig = z.infer<typeof teamSchema>;
 /** Settings of a stack. */
 export type Config = ClusterConfig | FactoryConfig | TeamConfig;
 
-/** Wrong settings: all problems at once, printed by the engine without a stack trace. */
-export class ConfigError extends pulumi.RunError {
-  constructor(readonly problems: readonly Problem[]) {
-    super(`the configuration of this stack is refused\n${problems.map(describeProblem).join("\n")}`);
-  }
-}
-
 /** One key as the reference and `Pulumi.yaml` show it. */
 export interface ConfigKey extends KeyFacts {
   name: string;
@@ -501,7 +492,7 @@ export const toPulumiConfigBlock = (): Record<
     ]),
   );
 
-/** Checks the raw settings of a stack, by key without the project's name; throws {@link ConfigError} with all problems. */
+/** Checks the raw settings of a stack, by key without the project's name; throws {@link FactoryError} with all problems. */
 export const parseConfig = (raw: Readonly<Record<string, string>>): Config => {
   const keys = configKeys();
   const kind = STACK_KINDS.find((candidate) => candidate === raw.kind);
@@ -509,7 +500,7 @@ export const parseConfig = (raw: Readonly<Record<string, string>>): Config => {
   const problems = Object.entries(raw).flatMap(([name, value]) => strayKey(keys, known, name, value));
 
   if (kind === undefined) {
-    throw new ConfigError([refusal("SSF-CONFIG-001", "kind", raw.kind, KIND_FACTS), ...problems]);
+    throw new FactoryError(refusal("SSF-CONFIG-001", "kind", raw.kind, KIND_FACTS), ...problems);
   }
   const values = known
     .filter((key) => raw[key.name] !== undefined && raw[key.name] !== "")
@@ -521,17 +512,10 @@ export const parseConfig = (raw: Readonly<Record<string, string>>): Config => {
       if (key !== undefined) problems.push(refusal("SSF-CONFIG-004", name, raw[name], key));
     }
   }
-  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  const [first, ...others] = problems;
+  if (first !== undefined) throw new FactoryError(first, ...others);
+  if (!parsed.success) throw parsed.error;
   return parsed.data;
-};
-
-/** The settings of the stack that is running. */
-export const readConfig = (): Config => {
-  const prefix = `${pulumi.getProject()}:`;
-  const own = Object.entries(pulumi.runtime.allConfig())
-    .filter(([key]) => key.startsWith(prefix))
-    .map(([key, value]) => [key.slice(prefix.length), value] as const);
-  return parseConfig(Object.fromEntries(own));
 };
 
 const decode = (key: ConfigKey, value: string): string | number | boolean => {

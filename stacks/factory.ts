@@ -25,7 +25,8 @@ import { UNJAILED_STAGES } from "../policies/admission";
 import { readRepository, stateRepository } from "../trust";
 import type { FactoryConfig } from "./config";
 import { protectData } from "./kept-data";
-import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
+import { type ExportedOutputs, SCHEMA } from "./outputs";
+import { readStack } from "./read-stack";
 import { clusterProvider } from "./provider";
 import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
 

@@ -1,4 +1,4 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 
 import { FactoryError, type Problem } from "../components/lib/errors";
@@ -59,7 +59,8 @@ const stage = z.object({
   writes: text.optional(),
 });
 
-const outputSchemas = {
+/** Form of the outputs of each kind. */
+export const outputSchemas = {
   cluster: z.object({
     schema,
     kubeconfig: text,
@@ -141,7 +142,8 @@ export const parseOutputs = <K extends StackKind>(
   throw new FactoryError(first, ...others);
 };
 
-const notUp = (kind: StackKind, stack: string, given: string): Problem => ({
+/** That a stack which another one builds on cannot be read. @param given why */
+export const notUp = (kind: StackKind, stack: string, given: string): Problem => ({
   code: "SSF-STACK-001",
   path: `stack ${stack}`,
   given,
@@ -151,24 +153,3 @@ const notUp = (kind: StackKind, stack: string, given: string): Problem => ({
 
 const bringUp = (stack: string): string =>
   `Run pulumi up --stack ${stack}, or make up, which brings up the stacks in order (${STACK_KINDS.join(", ")}).`;
-
-/**
- * Reads the outputs of another stack of this project. They are plain values, known already at preview, so that what is
- * made from them is, too.
- */
-export const readStack = async <K extends StackKind>(kind: K, stack: string): Promise<StackOutputs[K]> => {
-  const name = `${pulumi.getOrganization()}/${pulumi.getProject()}/${stack}`;
-  try {
-    // A reference to a stack that does not exist ends the program; this question is only answered with no.
-    await pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", { name });
-  } catch (error) {
-    if (!String(error).includes("unknown stack")) throw error;
-    throw new FactoryError(notUp(kind, stack, "there is no such stack"));
-  }
-  const reference = new pulumi.StackReference(stack, { name });
-  const read = Object.keys(outputSchemas[kind].shape).map(async (output) => {
-    const details: { value?: unknown; secretValue?: unknown } = await reference.getOutputDetails(output);
-    return [output, details.value ?? details.secretValue] as const;
-  });
-  return parseOutputs(kind, stack, Object.fromEntries(await Promise.all(read)));
-};

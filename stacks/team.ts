@@ -13,7 +13,8 @@ import { go, type Language, npm, parseAllowedSigners, pip, teamPipeline } from "
 import { registryHosts } from "../pipelines/languages/registries";
 import type { TeamConfig } from "./config";
 import { definitionKeys, stackSigner } from "./definition-keys";
-import { type ExportedOutputs, readStack, SCHEMA } from "./outputs";
+import { type ExportedOutputs, SCHEMA } from "./outputs";
+import { readStack } from "./read-stack";
 import { clusterProvider } from "./provider";
 import { makeTrigger, splitPair } from "./team-trigger";
 import { readToolchain } from "./toolchain";

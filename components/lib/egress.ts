@@ -1,6 +1,7 @@
 import { distinctHosts, type Host } from "./hosts";
 import { STAGE_LABEL } from "./labels";
-import { type CiliumPolicySpec, podPeer } from "./network-policies";
+import type { CiliumPolicySpec } from "./cilium-policy";
+import { podPeer } from "./network-policies";
 
 /** What a team's stages may reach outside the cluster. */
 export interface EgressHosts {

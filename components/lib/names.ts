@@ -19,6 +19,9 @@ export const requireDnsLabel = (path: string, value: string, maximum = 63): stri
   });
 };
 
+/** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
+export const MAXIMUM_TEAM_NAME = 40;
+
 /** Namespace of a team. */
 export const teamNamespace = (team: string): string => `team-${team}`;
 

@@ -1,4 +1,5 @@
-import { FLOW_FILE, flowRecord, Network } from "../../components/network";
+import { FLOW_FILE } from "../../components/lib/flow-file";
+import { flowRecord, Network } from "../../components/network";
 import { readToolchain } from "../../stacks/toolchain";
 import { inputAt, render } from "../support/render";
 

@@ -1,4 +1,5 @@
-import { CertManager, CertManagerEngine, chartValues } from "../../components/cert-manager";
+import { CertManager, chartValues } from "../../components/cert-manager";
+import { CertManagerEngine } from "../../components/lib/cert-manager-engine";
 import { Forge, forgeClients, GATEWAY_SCRIPT, SERVER_SETTINGS } from "../../components/forge";
 import { NodeTrust, TRUST_SCRIPT } from "../../components/node-trust";
 import { provisionerConfig, Storage } from "../../components/storage";

@@ -3,7 +3,8 @@ import { join } from "node:path";
 
 import * as fc from "fast-check";
 
-import { ConfigError, configKeys, parseConfig, toPulumiConfigBlock } from "../../stacks/config";
+import { FactoryError } from "../../components/lib/errors";
+import { configKeys, parseConfig, toPulumiConfigBlock } from "../../stacks/config";
 import { generatedFiles } from "../../stacks/generate";
 
 const problemsOf = (raw: Record<string, string>): string[] => {
@@ -11,7 +12,7 @@ const problemsOf = (raw: Record<string, string>): string[] => {
     parseConfig(raw);
     return [];
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof FactoryError)) throw error;
     return error.problems.map(({ code, path }) => `${code} ${path}`);
   }
 };
@@ -235,7 +236,7 @@ describe("a stack's settings", () => {
         try {
           parseConfig(raw);
         } catch (error) {
-          expect(error).toBeInstanceOf(ConfigError);
+          expect(error).toBeInstanceOf(FactoryError);
         }
       }),
     );

@@ -2,7 +2,7 @@ import { dirname } from "node:path";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 import { NetworkPolicies } from "../../components/lib/network-policies";
-import { FLOW_FILE } from "../../components/network";
+import { FLOW_FILE } from "../../components/lib/flow-file";
 import type { Kubectl } from "./kubectl";
 import type { TaskRun } from "./watch-run";
 

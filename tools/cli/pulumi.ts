@@ -10,25 +10,41 @@ import { FactoryError } from "../../components/lib/errors";
 import { withDirectory } from "./directory";
 import { afterEvent, startOfUpdate, type UpdateProgress } from "./engine-events";
 import { DidNotHold } from "./outcome";
-import { execute, isAlive, lastLines } from "../process";
+import { type Ended, execute, isAlive, lastLines } from "../process";
 import { type PlannedStack, project } from "./stack-plan";
 import { knownSalt, pulumiEnvironment, scratchDirectory, type Workspace, writeConfigFile } from "./workspace";
 
 /** Runs the Pulumi CLI in the scratch project, where it can dirty nothing. */
-const pulumi = async (workspace: Workspace, args: readonly string[], input?: string): Promise<string> => {
-  const ended = await execute("pulumi", ["--non-interactive", ...args], {
+const runPulumi = (workspace: Workspace, args: readonly string[], input?: string): Promise<Ended> =>
+  execute("pulumi", ["--non-interactive", ...args], {
     cwd: scratchDirectory(workspace),
     env: pulumiEnvironment(workspace),
     input,
   });
-  if (ended.code === 0) return ended.stdout;
-  throw new FactoryError({
+
+const refused = (args: readonly string[], { stderr }: Ended): FactoryError =>
+  new FactoryError({
     code: "SSF-RUN-001",
     path: `pulumi ${args.join(" ")}`,
-    given: lastLines(ended.stderr),
+    given: lastLines(stderr),
     rule: "The Pulumi CLI must be able to read and write the factory's state.",
     fix: "Mend what its own lines above name, then run the command again.",
   });
+
+/** What the Pulumi CLI prints. */
+const pulumi = async (workspace: Workspace, args: readonly string[], input?: string): Promise<string> => {
+  const ended = await runPulumi(workspace, args, input);
+  if (ended.code === 0) return ended.stdout;
+  throw refused(args, ended);
+};
+
+/** What the Pulumi CLI prints of a stack; undefined when there is no such stack. */
+const printedOf = async (workspace: Workspace, stack: string, args: readonly string[]): Promise<string | undefined> => {
+  const asked = ["stack", ...args, "--stack", stack];
+  const ended = await runPulumi(workspace, asked);
+  if (ended.code === 0) return ended.stdout;
+  if (/^error: no stack named /m.test(ended.stderr)) return undefined;
+  throw refused(asked, ended);
 };
 
 const deploymentSchema = z.object({
@@ -65,14 +81,16 @@ export const existingStacks = async (workspace: Workspace): Promise<string[]> =>
   return listed.map(({ name }) => name.split("/").at(-1) ?? name);
 };
 
-/** The state of a stack that exists. */
-export const stackState = async (workspace: Workspace, stack: string): Promise<StackState> =>
-  readDeployment(await pulumi(workspace, ["stack", "export", "--stack", stack]));
+/** The state of a stack; undefined when there is no such stack. */
+export const stackState = async (workspace: Workspace, stack: string): Promise<StackState | undefined> => {
+  const exported = await printedOf(workspace, stack, ["export"]);
+  return exported === undefined ? undefined : readDeployment(exported);
+};
 
 /** The outputs of a stack, secrets in clear; undefined when there is no such stack. */
 export const stackOutputs = async (workspace: Workspace, stack: string): Promise<unknown> => {
-  if (!(await existingStacks(workspace)).includes(stack)) return undefined;
-  return JSON.parse(await pulumi(workspace, ["stack", "output", "--json", "--show-secrets", "--stack", stack]));
+  const printed = await printedOf(workspace, stack, ["output", "--json", "--show-secrets"]);
+  return printed === undefined ? undefined : JSON.parse(printed);
 };
 
 const lockSchema = z.object({ pid: z.number(), hostname: z.string(), username: z.string(), timestamp: z.string() });
@@ -136,19 +154,19 @@ export interface ReadyStack {
 
 /** Makes a stack ready: creates it when it is missing, frees it from what a killed run left, writes its configuration. */
 export const readyStack = async (workspace: Workspace, stack: PlannedStack): Promise<ReadyStack> => {
-  if (!(await existingStacks(workspace)).includes(stack.name)) {
-    await rm(join(scratchDirectory(workspace), `Pulumi.${stack.name}.yaml`), { force: true });
-    await pulumi(workspace, ["stack", "init", stack.name]);
-  }
   const mended: string[] = [];
   if ((await releaseDeadLocks(workspace, stack.name)) > 0) mended.push("released the lock of a run that was killed");
   const state = await stackState(workspace, stack.name);
-  if (state.pending.length > 0) {
-    await dropPendingOperations(workspace, stack.name);
-    mended.push(`dropped ${state.pending.length} unfinished operations of a run that was killed`);
+  if (state === undefined) {
+    await rm(join(scratchDirectory(workspace), `Pulumi.${stack.name}.yaml`), { force: true });
+    await pulumi(workspace, ["stack", "init", stack.name]);
   }
-  const salt = state.salt ?? (await knownSalt(workspace, stack.name));
-  return { stack, configFile: await writeConfigFile(workspace, stack, salt), resources: state.types.length, mended };
+  const { types = [], pending = [], salt = await knownSalt(workspace, stack.name) } = state ?? {};
+  if (pending.length > 0) {
+    await dropPendingOperations(workspace, stack.name);
+    mended.push(`dropped ${pending.length} unfinished operations of a run that was killed`);
+  }
+  return { stack, configFile: await writeConfigFile(workspace, stack, salt), resources: types.length, mended };
 };
 
 /** Reads a file of JSON lines as it grows, until `ended` is kept and everything is read. */

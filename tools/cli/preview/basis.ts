@@ -30,9 +30,8 @@ export const whatIsMissing = async (workspace: Workspace): Promise<string | unde
 
 /** The stack of a factory that is up, for a preview: nothing of it is made or mended. */
 export const standingStack = async (workspace: Workspace, stack: Workspace["stacks"][number]): Promise<ReadyStack> => {
-  const { types, salt } = await stackState(workspace, stack.name);
-  const configFile = await writeConfigFile(workspace, stack, salt ?? (await knownSalt(workspace, stack.name)));
-  return { stack, configFile, resources: types.length, mended: [] };
+  const { types = [], salt = await knownSalt(workspace, stack.name) } = (await stackState(workspace, stack.name)) ?? {};
+  return { stack, configFile: await writeConfigFile(workspace, stack, salt), resources: types.length, mended: [] };
 };
 
 /** Whatever says where a factory's own state is has no part in a preview that does without it. */

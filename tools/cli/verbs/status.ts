@@ -3,7 +3,7 @@ import { describeInside, type Inside, lookInside } from "../components";
 import { openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs } from "../outputs";
-import { existingStacks, stackState } from "../pulumi";
+import { stackState } from "../pulumi";
 import { hasState, openWorkspace, type WorkspaceOptions } from "../workspace";
 
 /** How a stack stands. */
@@ -38,10 +38,9 @@ const inside = async (workspace: ReturnType<typeof openWorkspace>): Promise<Insi
 /** Says what is up and how its parts stand; holds when every stack is, and the cluster answers. */
 export const status = async (options: WorkspaceOptions & { json: boolean }): Promise<ExitCode> => {
   const workspace = openWorkspace(options);
-  const existing = hasState(workspace) ? await existingStacks(workspace) : [];
   const stacks: StackStatus[] = [];
   for (const { name, role } of workspace.stacks) {
-    const state = existing.includes(name) ? await stackState(workspace, name) : undefined;
+    const state = hasState(workspace) ? await stackState(workspace, name) : undefined;
     const resources = state?.types.length ?? 0;
     stacks.push({ stack: name, role, isUp: resources > 0, resources, unfinished: state?.pending.length ?? 0 });
   }

@@ -3,7 +3,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { FactoryError } from "../../../components/lib/errors";
-import { ConfigError, type ConfigKey, configKeys, parseConfig } from "../../../stacks/config";
+import { type ConfigKey, configKeys, parseConfig } from "../../../stacks/config";
 import { type NamedTeam, namedTeams, requireDistinctTeams } from "../../../stacks/named-teams";
 import { readToolchain } from "../../../stacks/toolchain";
 import { columns } from "../columns";
@@ -44,7 +44,7 @@ const requireTeamName = (name: string): string => {
     parseConfig({ kind: "team", team: name });
     return name;
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof FactoryError)) throw error;
     const [first, ...others] = error.problems.map((problem) => ({
       ...problem,
       path: "<name>",
