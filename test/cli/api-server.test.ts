@@ -40,6 +40,13 @@ describeWithApiServer("the API server, through a proxy of kubectl", () => {
     await expect(made("v1", "Nothing")).rejects.toThrow("SSF-KUBE-001 API server: v1 has no kind Nothing");
   });
 
+  test("reads what is there, and refuses to read what is not", async () => {
+    await expect(api.read("/api/v1/namespaces/default")).resolves.toMatchObject({ metadata: { name: "default" } });
+    await expect(api.read("/api/v1/namespaces/nowhere")).rejects.toThrow(
+      "SSF-KUBE-001 API server: GET /api/v1/namespaces/nowhere: HTTP status 404",
+    );
+  });
+
   test("says what would be made, and makes nothing", async () => {
     await expect(administrator().wouldCreate(configMap())).resolves.toMatchObject({ is: "accepted" });
     const { status } = await api.send("GET", "/api/v1/namespaces/default/configmaps/asked");

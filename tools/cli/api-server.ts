@@ -32,6 +32,8 @@ interface Addressed {
 export interface ApiServer {
   /** Sends one request; any status is an answer. */
   send: (method: string, path: string, body?: object, as?: Impersonation) => Promise<ApiAnswer>;
+  /** The object or the list at that path; every other answer is a `SSF-KUBE-001`. */
+  read: (path: string) => Promise<unknown>;
   /** Path of the collection that an object is made in. */
   collection: (object: Addressed) => Promise<string>;
 }
@@ -112,8 +114,15 @@ export const openApiServer = async (kubeconfig: string): Promise<ApiServer> => {
     return list;
   };
 
+  const read: ApiServer["read"] = async (path) => {
+    const { status, body } = await send("GET", path);
+    if (status === 200) return body;
+    throw silent(`GET ${path}: HTTP status ${status}`);
+  };
+
   return {
     send,
+    read,
     collection: async ({ apiVersion, kind, metadata }) => {
       const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
       const found = (await resourcesOf(root)).find((one) => one.kind === kind && !one.name.includes("/"));

@@ -5,6 +5,7 @@ import { FactoryError } from "../../../components/lib/errors";
 import { describeHost, hostOf } from "../../../components/lib/hosts";
 import { pipelineRun, type PipelineRun as RunTemplate } from "../../../pipelines";
 import type { StackOutputs } from "../../../stacks/outputs";
+import { type ApiServer, openApiServer } from "../api-server";
 import { fullCommit, imageName, type LocalSource, localSource, pushToForge, remoteHead } from "../forge";
 import { describeTraffic, readTraffic } from "../flows";
 import { type Kubectl, openKubectl } from "../kubectl";
@@ -110,16 +111,14 @@ const interval = 2000;
 const pause = () => new Promise((resume) => setTimeout(resume, interval));
 
 /** The run and its tasks as the cluster has them now. */
-const read = (kubectl: Kubectl, namespace: string, run: string) =>
-  Promise.all([
-    kubectl.json(["get", "pipelinerun.tekton.dev", run, `--namespace=${namespace}`]),
-    kubectl.json([
-      "get",
-      "taskruns.tekton.dev",
-      `--selector=tekton.dev/pipelineRun=${run}`,
-      `--namespace=${namespace}`,
-    ]),
+const read = (api: ApiServer, namespace: string, run: string) => {
+  const inNamespace = `/apis/tekton.dev/v1/namespaces/${namespace}`;
+  const ofRun = new URLSearchParams({ labelSelector: `tekton.dev/pipelineRun=${run}` });
+  return Promise.all([
+    api.read(`${inNamespace}/pipelineruns/${run}`),
+    api.read(`${inNamespace}/taskruns?${ofRun.toString()}`),
   ]);
+};
 
 /** Asks again a few times: an API server that does not answer for a moment ends no build. */
 const patiently = async <T>(ask: () => Promise<T>, tries = 5): Promise<T> => {
@@ -160,9 +159,15 @@ interface Finished {
   stages: { name: string; seconds: number }[];
 }
 
+/** Two ways to one cluster: the second starts no process for each question. */
+interface Cluster {
+  kubectl: Kubectl;
+  api: ApiServer;
+}
+
 /** Shows the run's stages as they come and go, until its image is signed. */
 const watch = async (
-  kubectl: Kubectl,
+  { kubectl, api }: Cluster,
   namespace: string,
   run: string,
   stages: readonly string[],
@@ -176,7 +181,7 @@ const watch = async (
     display.write(line);
   };
   for (;;) {
-    const [one, list] = await patiently(() => read(kubectl, namespace, run));
+    const [one, list] = await patiently(() => read(api, namespace, run));
     const taskRuns = taskRunList.parse(list).items;
     const states = stageStates(stages, taskRuns, Date.now());
     for (const { name, state, milliseconds } of states) {
@@ -274,6 +279,7 @@ export const build = async (source: string, options: BuildOptions): Promise<Exit
     ...(chosen === undefined ? {} : { package: chosen }),
     ...request,
   });
+  const api = await openApiServer(team.kubeconfig);
   const created = pipelineRunSchema.parse(await kubectl.json(["create", "--filename=-"], JSON.stringify(run)));
   const { name } = created.metadata;
   display.write(`run ${name}: ${request.repository} at ${request.commit.slice(0, 12)}, directory ${request.directory}`);
@@ -281,12 +287,12 @@ export const build = async (source: string, options: BuildOptions): Promise<Exit
   const deadline = started + Number(options.timeout) * 60_000;
   const showTraffic = async () => {
     const { namespace, networkPolicies } = team;
-    const taskRuns = async () => taskRunList.parse((await read(kubectl, namespace, name))[1]).items;
+    const taskRuns = async () => taskRunList.parse((await read(api, namespace, name))[1]).items;
     const traffic = await readTraffic({ kubectl, namespace, networkPolicies, stages: pipeline.stages, taskRuns });
     for (const line of describeTraffic(traffic)) display.write(line);
     return traffic;
   };
-  const finished = await watch(kubectl, team.namespace, name, stages, display, deadline).catch(
+  const finished = await watch({ kubectl, api }, team.namespace, name, stages, display, deadline).catch(
     async (error: unknown) => {
       await showTraffic();
       throw error;
