@@ -41,7 +41,7 @@ describe("what a commit holds", () => {
     const repository = `file://${base}`;
     expect(await remoteFiles({ repository, commit, directory: "web" })).toEqual(["package-lock.json"]);
     await expect(remoteFiles({ repository, commit: "0".repeat(40), directory: "." })).rejects.toThrow(
-      /SSF-BUILD-012 file:[^]*--language/,
+      /SSF-BUILD-012 file:[^]*There must be such a commit[^]*--commit/,
     );
     await expect(remoteFiles({ repository: `${repository}/gone`, commit, directory: "." })).rejects.toThrow(
       "SSF-BUILD-012",

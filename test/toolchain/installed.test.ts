@@ -1,7 +1,8 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { findInstalled } from "../../tools/toolchain/installed";
+import { isDebians } from "../../tools/toolchain/debian";
+import { findInstalled, findOnPath } from "../../tools/toolchain/installed";
 import { modules } from "../../tools/toolchain/modules";
 
 let first: string;
@@ -53,4 +54,13 @@ test("the versions of kind that make our nodes are known", () => {
   const kind = modules.kind?.installed?.version;
   expect("kind v0.33.0 go1.26.8 linux/amd64").toMatch(kind ?? /$^/);
   expect("kind v0.29.0 go1.26.8 linux/amd64").not.toMatch(kind ?? /^/);
+});
+
+test("a program that its owner put there is found, and no package of Debian's brought it", async () => {
+  install(second, "podman", "podman version 5.4.0");
+  const podman = await findOnPath("podman", [first, second].join(delimiter));
+  expect(podman).toBe(join(second, "podman"));
+  expect(await isDebians(podman ?? "")).toBe(false);
+  expect(await isDebians((await findOnPath("dpkg-query")) ?? "")).toBe(true);
+  expect(await findOnPath("podman", first)).toBeUndefined();
 });

@@ -19,9 +19,9 @@ const program = (body: string): string => {
   const file = join(home, "program.ts");
   writeFileSync(
     file,
-    `import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+    `import { mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
      import { join } from "node:path";
-     import { discard, lockCache, stored } from ${JSON.stringify(join(root, "tools/toolchain/store"))};
+     import { discard, lockCache, removeReplaced, stored } from ${JSON.stringify(join(root, "tools/toolchain/store"))};
      import { cache, store, work } from ${JSON.stringify(join(root, "tools/toolchain/paths"))};
      void (async () => { mkdirSync(cache, { recursive: true }); ${body} })();`,
   );
@@ -90,6 +90,34 @@ asRoot("a full disk leaves no output and no lock, and room makes the build go on
     env: { ...env(), XDG_CACHE_HOME: disk },
   });
   expect([stdout, stderr]).toEqual(["ENOSPC\n\nthing-0123456789abcdef\n", ""]);
+});
+
+describe("what another output has taken the place of", () => {
+  const hours = 3_600_000;
+  /** Ages of outputs in hours; each takes 100 kB. The first of a name is the one that stays. */
+  const ages = { "bin-0": 0, "bin-1": 48, "bin-2": 2, "images-0": 0, "images-1": 23, "kind-0": 200 };
+  const left = (limit: string): string[] => {
+    const body = `
+      for (const [name, age] of Object.entries(${JSON.stringify(ages)})) {
+        const output = await stored(name.slice(0, -2), name.slice(-1).repeat(16), async (d) =>
+          writeFileSync(join(d, "file"), Buffer.alloc(100_000)));
+        const then = new Date(Date.now() - age * ${hours});
+        utimesSync(output, then, then);
+      }
+      const at = (name: string) => join(store, name + "-" + "0".repeat(16));
+      await removeReplaced({ bin: at("bin"), images: at("images") }${limit});
+      console.log(JSON.stringify(readdirSync(store).sort().map((name) => name.slice(0, -15))));`;
+    return JSON.parse(run(body)) as string[];
+  };
+
+  test("stays for a day, since another checkout may use it", () => {
+    expect(left("")).toEqual(["bin-0", "bin-2", "images-0", "images-1", "kind-0"]);
+  });
+
+  test("goes before, the longest unused first, where the store is too large", () => {
+    expect(left(", 460_000")).toEqual(["bin-0", "bin-2", "images-0", "kind-0"]);
+    expect(left(", 1")).toEqual(["bin-0", "images-0", "kind-0"]);
+  });
 });
 
 it("discards a directory at once, and what an earlier process did not remove goes with it", async () => {

@@ -55,8 +55,8 @@ export const remoteFiles = async (remote: CommittedDirectory): Promise<string[]>
       code: "SSF-BUILD-012",
       path: remote.repository,
       given: lastLines(fetched.stderr, 2),
-      rule: "The language follows from the lock file, so the repository must show what its commit holds.",
-      fix: "Say the language by --language, or correct address and commit.",
+      rule: "There must be such a commit, and the repository must show what it holds: the lock file says the language.",
+      fix: "Correct the address, or give the full id of another commit by --commit.",
     });
   } finally {
     rmSync(copy, { recursive: true, force: true });

@@ -1,8 +1,8 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { FactoryError } from "../../components/lib/errors";
 import { goArchitecture } from "./go";
-import { run } from "../process";
+import { execute, run } from "../process";
 import { digestOf, stored } from "./store";
 
 /** The Debian release that images and nodes are made of. */
@@ -19,6 +19,10 @@ export const missingPackages = async (names: readonly string[]): Promise<string[
   const installed = await Promise.all(names.map(isInstalled));
   return names.filter((_, index) => !installed[index]);
 };
+
+/** Whether a package of Debian's brought this file; what the machine's owner put there himself is not Debian's. */
+export const isDebians = async (file: string): Promise<boolean> =>
+  (await execute("dpkg-query", ["--search", await realpath(file)])).code === 0;
 
 /**
  * Installs Debian packages on this machine.

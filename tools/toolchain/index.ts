@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { cp, link, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { FactoryError } from "../../components/lib/errors";
 import { IMAGE_HOST } from "../../components/lib/images";
 import { dockerAnswers } from "../plugins/kind/container-engine";
-import { buildRootfs, installPackages, missingPackages, rootfsKey } from "./debian";
+import { buildRootfs, installPackages, isDebians, missingPackages, rootfsKey } from "./debian";
+import { buildInCache, type BuildStep, buildSteps, type ToolchainEvent } from "./build-steps";
 import { buildBundle, bundleKey } from "./bundle";
 import {
   buildModule,
@@ -20,31 +20,19 @@ import { bundles, images, rootfs, type ImageSpec } from "./images";
 import { modules, type PluginSpec } from "./modules";
 import { layOutNode } from "./node-image";
 import { Layout, reproducibleTar, type Image } from "./oci";
-import { cache, lockFile, work } from "./paths";
-import { run } from "../process";
+import { lockFile } from "./paths";
+import { downloadedPlugin, downloadPlugin, pluginDirectory } from "./plugins";
+import { findOnPath } from "./installed";
+import { execute, run } from "../process";
 import {
   digestOf,
   digestOfTree,
   isStored,
-  lockCache,
-  outputPath,
-  removeOthers,
+  removeReplaced,
   removeUnused,
   stored,
   workDirectory,
 } from "./store";
-
-/** One step of the build, told when it starts and when it ends. */
-export interface ToolchainEvent {
-  name: string;
-  kind: "package" | "module" | "root file system" | "image";
-  state: "cached" | "building" | "built" | "failed";
-  /** Number of the step, from 1. */
-  index: number;
-  total: number;
-  /** Wall-clock time of a step that was built or failed. */
-  seconds?: number;
-}
 
 /** What the toolchain consists of; the content of the lock file. */
 export interface ToolchainLock {
@@ -71,6 +59,13 @@ const buildPackages = [
 
 /** Debian packages that run nodes where there is no Docker; the newer network stack lets nodes find each other by name. */
 const podmanPackages = ["aardvark-dns", "iptables", "netavark", "podman"];
+
+/** Whether the machine has a container runtime that no package of Debian's may be installed over. */
+const hasRuntime = async (): Promise<boolean> => {
+  if (dockerAnswers()) return true;
+  const podman = await findOnPath("podman");
+  return podman !== undefined && !(await isDebians(podman)) && (await execute(podman, ["info"])).code === 0;
+};
 
 const pluginLaunchers: Record<string, string> = {
   "pulumi-analyzer-policy": "@pulumi/pulumi/cmd/run-policy-pack",
@@ -171,34 +166,22 @@ const publishedPlugins: PluginSpec[] = [
   { name: "kubernetes-cert-manager", version: "0.2.0" },
 ];
 
-const pluginKey = ({ name, version }: PluginSpec): string => digestOf(name, version, goArchitecture);
-
-/** Name of a plugin's directory below `$PULUMI_HOME/plugins`. */
-const pluginDirectory = ({ name, version }: PluginSpec): string => `resource-${name}-v${version}`;
-
-/** Whether a plugin was downloaded before. */
-const hasPlugin = (plugin: PluginSpec): boolean =>
-  existsSync(join(outputPath(`plugin-${plugin.name}`, pluginKey(plugin)), pluginDirectory(plugin)));
-
 /** Whether nothing is left to compile of a module. */
 const isModuleThere = async (name: string): Promise<boolean> => {
   const published = modules[name]?.published;
-  return (published !== undefined && hasPlugin(published)) || isStored(name, await moduleKey(name));
+  return (
+    (published !== undefined && downloadedPlugin(published) !== undefined) || isStored(name, await moduleKey(name))
+  );
 };
 
-/** A published plugin, laid out as below `$PULUMI_HOME/plugins`; empty where it cannot be downloaded. */
-const downloadPlugin = async (pulumi: string, { name, version }: PluginSpec): Promise<string> =>
-  stored(`plugin-${name}`, pluginKey({ name, version }), async (output) => {
-    const home = await workDirectory("pulumi-home");
-    const install = run(pulumi, ["plugin", "install", "resource", name, `v${version}`], {
-      env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
-    });
-    await install.then(
-      () => cp(join(home, "plugins"), output, { recursive: true }),
-      () => undefined,
-    );
-    await rm(home, { recursive: true });
-  });
+/** What serves as a module: the plugin as published where nothing is compiled yet and it can be had, or its programs. */
+const makeModule = async (name: string, pulumi: () => string): Promise<string> => {
+  const published = modules[name]?.published;
+  const isWanted =
+    published !== undefined && (downloadedPlugin(published) !== undefined || !isStored(name, await moduleKey(name)));
+  const plugin = isWanted ? await downloadPlugin(pulumi(), published) : undefined;
+  return plugin ?? buildModule(name);
+};
 
 /** The directory of all programs, and that of Pulumi's plugins. */
 const linkPrograms = async (outputs: Record<string, string>): Promise<string> => {
@@ -206,8 +189,13 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
   const builtPlugins = Object.entries(modules).flatMap(([module, { published: plugin }]) =>
     plugin === undefined ? [] : [{ module, plugin }],
   );
-  const plugins = [...publishedPlugins, ...builtPlugins.map(({ plugin }) => plugin)];
-  const published = await Promise.all(plugins.map((plugin) => downloadPlugin(pulumi, plugin)));
+  const published: string[] = [];
+  for (const download of await Promise.allSettled(publishedPlugins.map((plugin) => downloadPlugin(pulumi, plugin)))) {
+    if (download.status === "rejected") throw download.reason;
+    if (download.value !== undefined) published.push(download.value);
+  }
+  for (const { module, plugin } of builtPlugins)
+    if (downloadedPlugin(plugin) !== undefined) published.push(outputs[module] ?? "");
   const programs = [
     "pulumi",
     "language-nodejs",
@@ -242,7 +230,7 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
         });
       await mkdir(join(output, "plugins"));
       for (const directory of published)
-        for (const plugin of (await readdir(directory)).filter((entry) => !entry.endsWith(".lock")))
+        for (const plugin of await readdir(directory))
           await symlink(join(directory, plugin), join(output, "plugins", plugin));
       for (const { module, plugin } of builtPlugins) {
         const directory = join(output, "plugins", pluginDirectory(plugin));
@@ -269,6 +257,10 @@ export const modulesToCompile = async (extras: boolean): Promise<number> => {
   return there.filter((isThere) => !isThere).length;
 };
 
+/** How many of the root file systems of images are not in the cache yet. */
+export const rootfsToMake = (): number =>
+  Object.entries(rootfs).filter(([name, spec]) => !isStored(`rootfs-${name}`, rootfsKey(spec))).length;
+
 /** What {@link buildToolchain} is asked for. */
 export interface BuildOptions {
   /** Told about every step. */
@@ -283,116 +275,82 @@ export interface BuildOptions {
  *
  * @throws FactoryError with a failed program's own last lines; `SSF-HOST-011` when the disk is full
  */
-export const buildToolchain = async (options: BuildOptions): Promise<ToolchainLock> => {
-  await mkdir(cache, { recursive: true });
-  const release = await lockCache();
-  try {
-    await rm(work, { recursive: true, force: true });
-    return await buildMissing(options);
-  } catch (error) {
-    throw isDiskFull(error) ? diskFull(String(error)) : error;
-  } finally {
-    await release();
-  }
-};
-
-const isDiskFull = (error: unknown): boolean => /ENOSPC|no space left on device/i.test(String(error));
-
-const diskFull = (given: string): FactoryError =>
-  new FactoryError({
-    code: "SSF-HOST-011",
-    path: cache,
-    given,
-    rule: "A build from an empty cache needs up to 45 GB on this file system for a while, and keeps 12 GB.",
-    fix: "Free some space, or set XDG_CACHE_HOME to a larger disk; then run the command again: finished steps are kept.",
-  });
+export const buildToolchain = (options: BuildOptions): Promise<ToolchainLock> =>
+  buildInCache(() => buildMissing(options));
 
 const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<ToolchainLock> => {
-  const outputs: Record<string, string> = {};
   const names = await modulesFor(extras);
   const total = 1 + names.length + Object.keys(bundles).length + Object.keys(rootfs).length + 5;
-  let started = 0;
+  const { outputs, make } = buildSteps(total, onEvent);
 
-  const step = async (
-    kind: ToolchainEvent["kind"],
-    name: string,
-    isCached: boolean,
-    make: () => Promise<string | undefined>,
-  ) => {
-    const index = ++started;
-    if (!isCached) onEvent({ name, kind, state: "building", index, total });
-    const begin = Date.now();
-    const seconds = () => (Date.now() - begin) / 1000;
-    try {
-      const output = await make();
-      if (output !== undefined) outputs[name] = output;
-      onEvent(
-        isCached
-          ? { name, kind, state: "cached", index, total }
-          : { name, kind, state: "built", index, total, seconds: seconds() },
-      );
-    } catch (error) {
-      onEvent({ name, kind, state: "failed", index, total, seconds: seconds() });
-      throw error;
-    }
-  };
+  const missing = await missingPackages([...buildPackages, ...((await hasRuntime()) ? [] : podmanPackages)]);
+  await make([
+    {
+      kind: "package",
+      name: "Debian packages",
+      isCached: missing.length === 0,
+      make: async () => (missing.length > 0 ? installPackages(missing).then(() => undefined) : undefined),
+    },
+  ]);
 
-  const missing = await missingPackages([...buildPackages, ...(dockerAnswers() ? [] : podmanPackages)]);
-  await step("package", "Debian packages", missing.length === 0, async () =>
-    missing.length > 0 ? installPackages(missing).then(() => undefined) : undefined,
-  );
-
-  let pulumiIsThere: (program: string) => void = () => undefined;
-  const pulumi = new Promise<string>((resume) => (pulumiIsThere = resume));
-  const make = async (name: string): Promise<string> => {
-    const published = modules[name]?.published;
-    if (published !== undefined) {
-      const plugin = await downloadPlugin(await pulumi, published);
-      if (hasPlugin(published)) return plugin;
-    }
-    const output = await buildModule(name);
-    if (name === "pulumi") pulumiIsThere(join(output, "bin/pulumi"));
-    return output;
-  };
-  const queue: Parameters<typeof step>[] = [
+  const pulumi = () => join(outputs.pulumi ?? "", "bin/pulumi");
+  const steps: BuildStep[] = [
     ...(await Promise.all(
-      names.map(async (name): Promise<Parameters<typeof step>> => {
-        return ["module", name, await isModuleThere(name), () => make(name)];
-      }),
+      names.map(
+        async (name): Promise<BuildStep> => ({
+          kind: "module",
+          name,
+          isCached: await isModuleThere(name),
+          after: modules[name]?.published === undefined ? [] : ["pulumi"],
+          make: () => makeModule(name, pulumi),
+        }),
+      ),
     )),
-    ["module", "go-release", isStored("go-release", goReleaseKey), goRelease],
+    { kind: "module", name: "go-release", isCached: isStored("go-release", goReleaseKey), make: goRelease },
     ...(await Promise.all(
-      Object.entries(bundles).map(async ([name, entry]): Promise<Parameters<typeof step>> => {
-        return ["module", name, isStored(name, await bundleKey(entry)), () => buildBundle(name, entry)];
-      }),
+      Object.entries(bundles).map(
+        async ([name, entry]): Promise<BuildStep> => ({
+          kind: "module",
+          name,
+          isCached: isStored(name, await bundleKey(entry)),
+          make: () => buildBundle(name, entry),
+        }),
+      ),
     )),
-    ...Object.entries(rootfs).map(([name, spec]): Parameters<typeof step> => [
-      "root file system",
-      `rootfs-${name}`,
-      isStored(`rootfs-${name}`, rootfsKey(spec)),
-      () => buildRootfs(name, spec),
-    ]),
+    ...Object.entries(rootfs).map(
+      ([name, spec]): BuildStep => ({
+        kind: "root file system",
+        name: `rootfs-${name}`,
+        isCached: isStored(`rootfs-${name}`, rootfsKey(spec)),
+        make: () => buildRootfs(name, spec),
+      }),
+    ),
+    {
+      kind: "module",
+      name: "pause",
+      isCached: isStored("pause", digestOf(await moduleKey("kubernetes"), "pause")),
+      after: ["kubernetes"],
+      make: () => buildPause(outputs.kubernetes ?? ""),
+    },
   ];
-  const worker = async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await step(...next);
-  };
-  await Promise.all(Array.from({ length: goBuilders }, worker));
-  await step("module", "pause", isStored("pause", digestOf(await moduleKey("kubernetes"), "pause")), () =>
-    buildPause(outputs.kubernetes ?? ""),
-  );
+  await make(steps, goBuilders);
 
   const recipe = await digestOfTree(__dirname);
   const contents = Object.entries(outputs).filter(([name]) => !modules[name]?.extra);
   const key = digestOf(recipe, JSON.stringify(contents.map(([name, path]) => [name, basename(path)]).sort()));
-  await step("image", "images", isStored("images", key), () => buildImages(outputs, key));
+  const image = (name: string, imageKey: string, build: () => Promise<string>): BuildStep => ({
+    kind: "image",
+    name,
+    isCached: isStored(name, imageKey),
+    make: build,
+  });
+  await make([image("images", key, () => buildImages(outputs, key))]);
   const imageDirectory = outputs.images ?? "";
   const list = JSON.parse(await readFile(join(imageDirectory, "images.json"), "utf8")) as ToolchainLock["images"];
   const nodeKey = digestOf(key, list.pause?.reference ?? "");
-  await step("image", "node", isStored("node", nodeKey), () =>
-    buildNode(outputs, nodeKey, list.pause?.reference ?? ""),
-  );
+  await make([image("node", nodeKey, () => buildNode(outputs, nodeKey, list.pause?.reference ?? ""))]);
   const nodeDirectory = outputs.node ?? "";
-  await step("module", "programs", false, () => linkPrograms(outputs));
+  await make([{ kind: "module", name: "programs", isCached: false, make: () => linkPrograms(outputs) }]);
   const programs = outputs.programs ?? "";
 
   const lock: ToolchainLock = {
@@ -411,6 +369,6 @@ const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<Toolchai
   await writeFile(lockFile, `${JSON.stringify(lock, undefined, 2)}\n`);
   await dropGoCaches();
   await removeUnused(30);
-  for (const name of ["images", "node", "programs"]) await removeOthers(name, outputs[name] ?? "");
+  await removeReplaced({ images: imageDirectory, node: nodeDirectory, programs });
   return lock;
 };

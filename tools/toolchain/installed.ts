@@ -16,6 +16,15 @@ const firstAsync = async <T>(items: readonly T[], holds: (item: T) => Promise<bo
   return undefined;
 };
 
+/** The program that `PATH` finds, if any; what the toolchain itself has put there does not count. */
+export const findOnPath = (program: string, path = process.env.PATH ?? ""): Promise<string | undefined> => {
+  const directories = path.split(delimiter).filter((directory) => directory !== "" && !directory.startsWith(cache));
+  return firstAsync(
+    directories.map((directory) => join(directory, program)),
+    isExecutable,
+  );
+};
+
 /**
  * The directory on `PATH` that holds the program in a version that works, with all of the given programs beside it.
  * What the toolchain itself has put there does not count.
@@ -27,11 +36,7 @@ export const findInstalled = async (
   programs: readonly string[],
   path = process.env.PATH ?? "",
 ): Promise<{ directory: string; version: string } | undefined> => {
-  const directories = path.split(delimiter).filter((directory) => directory !== "" && !directory.startsWith(cache));
-  const file = await firstAsync(
-    directories.map((directory) => join(directory, program)),
-    isExecutable,
-  );
+  const file = await findOnPath(program, path);
   if (file === undefined) return undefined;
   const directory = dirname(file);
   for (const name of programs) if (!(await isExecutable(join(directory, name)))) return undefined;

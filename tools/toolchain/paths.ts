@@ -19,5 +19,14 @@ export const goCaches = join(cache, "go");
 /** The generated file that lists images by digest, upstream sources and programs. */
 export const lockFile = join(repository, "toolchain.lock.json");
 
+/** When servers refused plugins, one file a plugin. */
+export const refusals = join(cache, "refusals");
+
 /** What nobody needs any more, on its way out. */
 export const discarded = join(cache, "discarded");
+
+/** Space that a build from an empty cache takes at most, on the way. */
+export const buildGigabytes = 45;
+
+/** Space that the finished cache takes at most. */
+export const keptGigabytes = 12;

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { cache, discarded, store, work } from "./paths";
+import { run } from "../process";
+import { cache, discarded, keptGigabytes, store, work } from "./paths";
 
 /** Hex SHA-256 of the parts, each with its length so that no two lists collide. */
 export const digestOf = (...parts: (string | Buffer)[]): string => {
@@ -110,11 +111,31 @@ export const removeUnused = async (days: number): Promise<void> => {
   }
 };
 
-/** Removes all outputs of that name but the given one; for what is large and quickly made again. */
-export const removeOthers = async (name: string, output: string): Promise<void> => {
-  const ofName = new RegExp(`^${name}-[0-9a-f]{16}$`);
-  for (const entry of await readdir(store))
-    if (ofName.test(entry) && join(store, entry) !== output) await rm(join(store, entry), { recursive: true });
+/** Bytes on disk of a directory; what has several names counts once. */
+const sizeOf = async (directory: string): Promise<number> =>
+  Number.parseInt(await run("du", ["--summarize", "--block-size=1", directory]), 10);
+
+/**
+ * Removes outputs that another has taken the place of, for what is large and quickly made again. Those that a build has
+ * asked for within a day are another checkout's, whose lock file names them: of these only the longest unused go, while
+ * the store is larger than the finished cache may be.
+ *
+ * @param current outputs that stay, by name
+ * @param limit bytes
+ */
+export const removeReplaced = async (
+  current: Readonly<Record<string, string>>,
+  limit = keptGigabytes * 1e9,
+): Promise<void> => {
+  const yesterday = Date.now() - 86_400_000;
+  const replaced: { path: string; used: number }[] = [];
+  for (const entry of await readdir(store)) {
+    const [, name = ""] = /^(.+)-[0-9a-f]{16}$/.exec(entry) ?? [];
+    const path = join(store, entry);
+    if (current[name] !== undefined && current[name] !== path) replaced.push({ path, used: (await stat(path)).mtimeMs });
+  }
+  for (const { path, used } of replaced.sort((one, other) => one.used - other.used))
+    if (used < yesterday || (await sizeOf(store)) > limit) await rm(path, { recursive: true });
 };
 
 /**

@@ -77,14 +77,17 @@ const fromDirectory = async (source: string, options: BuildOptions, display: Dis
   return local;
 };
 
-/** The name of the pipeline that builds; a repository elsewhere is looked into only to find out the language. */
-const pipelineFor = async (
+/** What a person asks for: a commit of a repository elsewhere, or of one on this machine. */
+export const askedFor = (source: string, options: BuildOptions, display: Display): Promise<Request | LocalSource> =>
+  isUrl(source) ? fromUrl(source, options) : fromDirectory(source, options, display);
+
+/** The name of the pipeline that builds what the commit holds; reading it shows that there is such a commit. */
+export const pipelineFor = async (
   asked: Request | LocalSource,
   { language }: BuildOptions,
-  { pipelines }: Team,
+  { pipelines }: Pick<Team, "pipelines">,
 ): Promise<string> => {
   const offered = Object.keys(pipelines);
-  if (!("top" in asked) && language !== undefined) return chooseLanguage([], language, offered);
   const place = "top" in asked ? { ...asked, repository: asked.top } : asked;
   const files = "top" in asked ? await committedFiles(place) : await remoteFiles(place);
   const chosen = chooseLanguage(files, language, offered);
@@ -266,7 +269,7 @@ export const build = async (source: string, options: BuildOptions): Promise<Exit
   const started = Date.now();
   const display = displayFor(options.json);
   const params = parseParams(options.param ?? []);
-  const asked = isUrl(source) ? await fromUrl(source, options) : await fromDirectory(source, options, display);
+  const asked = await askedFor(source, options, display);
   const team = await readTeam(openWorkspace(options), options.team);
   if (!("top" in asked)) requireForge(asked.repository, team);
   const pipeline = team.pipelines[await pipelineFor(asked, options, team)];

@@ -1,15 +1,14 @@
-import { requireDistinctTeams } from "../../../stacks/named-teams";
 import { readToolchain } from "../../../stacks/toolchain";
 import { describeChanges, describeProgress } from "../engine-events";
 import { exitCode, type ExitCode } from "../outcome";
-import { workspaceTeams } from "../outputs";
-import { requireKubeconfig } from "../preflight";
+import { kubeconfigOf, requireAnswer, requireKubeconfig } from "../preflight";
 import { type ReadyStack, readyStack, update } from "../pulumi";
+import { readSettings } from "../settings";
 import type { PlannedStack } from "../stack-plan";
 import { displayFor, duration, type Report, runSteps, type Step } from "../steps";
 import { developmentWarning, ensureTrust, readFactoryTrust, signDevelopmentTrust } from "../trust";
 import { toolchainStep } from "../toolchain-step";
-import { openWorkspace, prepareState, stackConfiguration, type Workspace, type WorkspaceOptions } from "../workspace";
+import { openWorkspace, prepareState, type Workspace, type WorkspaceOptions } from "../workspace";
 
 /** What came of one stack. */
 interface StackResult {
@@ -62,20 +61,21 @@ export const up = async (options: WorkspaceOptions & { json: boolean }): Promise
   const workspace = openWorkspace(options);
   const display = displayFor(options.json);
   const results: StackResult[] = [];
+  // Nothing is made, on this machine or elsewhere, for settings that cannot hold.
+  const kubeconfig = kubeconfigOf(await readSettings(workspace));
+  if (kubeconfig !== undefined) await requireAnswer(kubeconfig);
   const prepare: Step = {
     title: "state",
     run: async () => {
       const toolchain = readToolchain();
       await prepareState(workspace, toolchain);
-      requireDistinctTeams(await workspaceTeams(workspace));
+      if (kubeconfig !== undefined) await requireKubeconfig(kubeconfig, toolchain.bin);
       await ensureTrust(workspace);
-      for (const stack of workspace.stacks)
-        await requireKubeconfig(await stackConfiguration(workspace, stack), toolchain.bin);
       return workspace.state;
     },
   };
   const stacks = workspace.stacks.map((stack) => stackStep(workspace, stack, results));
-  await runSteps([toolchainStep({ extras: false }), prepare, ...stacks], display);
+  await runSteps([toolchainStep({ extras: false, hasCluster: kubeconfig !== undefined }), prepare, ...stacks], display);
   const seconds = (Date.now() - started) / 1000;
   if (options.json) console.log(JSON.stringify({ stacks: results, seconds }, undefined, 2));
   else {
