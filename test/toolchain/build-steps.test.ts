@@ -108,21 +108,21 @@ asRoot("on a disk that gets full in the middle of a build", () => {
     const from = (file: string) => JSON.stringify(join(root, "tools/toolchain", file));
     writeFileSync(
       program,
-      `import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-       import { mkdirSync } from "node:fs";
+      `import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
        import { join } from "node:path";
        import { run } from ${JSON.stringify(join(root, "tools/process"))};
        import { buildInCache, buildSteps } from ${from("build-steps")};
        import { cache, store } from ${from("paths")};
        import { stored } from ${from("store")};
-       const pause = (ms: number) => new Promise((resume) => setTimeout(resume, ms));
        const key = "0123456789abcdef";
        const step = (name: string, make: (file: string) => unknown) => ({ kind: "module" as const, name, isCached: false,
          make: () => stored(name, key, async (directory) => { await make(join(directory, "file")); }) });
+       let largeEnded = () => {};
+       const afterLarge = new Promise<void>((resume) => (largeEnded = resume));
        const steps = [
+         step("slow", async (file) => { writeFileSync(file, "slow"); await afterLarge; }),
          step("small", (file) => writeFileSync(file, Buffer.alloc(100_000))),
-         step("large", async (file) => { ${fill} }),
-         step("slow", async (file) => { await pause(300); writeFileSync(file, "slow"); }),
+         step("large", async (file) => { try { ${fill} } finally { largeEnded(); } }),
          step("never", (file) => writeFileSync(file, "never")),
        ];
        const build = () => buildInCache(() => buildSteps(4, () => undefined).make(steps, 2));

@@ -171,10 +171,7 @@ const release = async (): Promise<string> => {
 };
 
 /** What the machine is looked at for. */
-export interface HostUse extends Pick<BuildOptions, "extras"> {
-  /** Whether a cluster is there that the factory runs on. */
-  hasCluster: boolean;
-}
+export type HostUse = Omit<BuildOptions, "onEvent">;
 
 /** Looks at the machine. */
 export const inspectHost = async ({ extras, hasCluster }: HostUse): Promise<Host> => {

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { EngineEvent } from "@pulumi/pulumi/automation/events";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
+import { addressTaken } from "./address-taken";
 import { withDirectory } from "./directory";
 import { afterEvent, startOfUpdate, type UpdateProgress } from "./engine-events";
 import { DidNotHold } from "./outcome";
@@ -326,13 +327,14 @@ const failure = (
       rule: "A run that is interrupted keeps what it has finished.",
       fix: `Run ${again} to go on from there.`,
     });
-  return new DidNotHold({
+  const failed = {
     code: "SSF-RUN-003",
     path: `stack ${name}`,
     given: [...new Set(errors.length > 0 ? errors : [lastLines(stderr)])].join("\n  "),
     rule: `Every resource of the stack must ${operation === "up" ? "come up" : "go away"}.`,
     fix: `Mend what the lines above name, then run ${again}; finished work is kept.`,
-  });
+  };
+  return new DidNotHold(failed, ...addressTaken(name, errors));
 };
 
 /** Removes a stack and its history; with `force` also when resources are recorded in it. */

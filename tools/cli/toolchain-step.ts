@@ -2,7 +2,7 @@ import { buildToolchain } from "../toolchain/index";
 import { type HostUse, requireHost } from "./preflight";
 import type { Step } from "./steps";
 
-/** Builds what is missing of programs and images, after a look at the machine; `extras` as in `BuildOptions`. */
+/** Builds what is missing of programs and images, after a look at the machine; options as in `BuildOptions`. */
 export const toolchainStep = ({ extras, hasCluster }: HostUse): Step => ({
   title: "toolchain",
   run: async (report) => {
@@ -12,6 +12,7 @@ export const toolchainStep = ({ extras, hasCluster }: HostUse): Step => ({
     const count = { cached: 0, built: 0 };
     await buildToolchain({
       extras,
+      hasCluster,
       onEvent: ({ name, kind, state, index, total, seconds }) => {
         if (state === "building") building.set(name, index);
         else building.delete(name);

@@ -64,18 +64,17 @@ export const buildSteps = (total: number, onEvent: (event: ToolchainEvent) => vo
   const make = async (steps: readonly BuildStep[], width = 1): Promise<void> => {
     const waiting = [...steps];
     const atWork = new Map<string, Promise<void>>();
-    const failures: unknown[] = [];
+    const failed: Promise<void>[] = [];
     const isReady = ({ after = [] }: BuildStep) =>
       !after.some((name) => atWork.has(name) || waiting.some((step) => step.name === name));
     const begin = (step: BuildStep): void => {
       waiting.splice(waiting.indexOf(step), 1);
-      const made = makeOne(step)
-        .catch((error: unknown) => void failures.push(error))
-        .finally(() => atWork.delete(step.name));
-      atWork.set(step.name, made);
+      const made = makeOne(step);
+      const ended = made.catch(() => void failed.push(made)).finally(() => atWork.delete(step.name));
+      atWork.set(step.name, ended);
     };
     for (;;) {
-      while (failures.length === 0 && atWork.size < width) {
+      while (failed.length === 0 && atWork.size < width) {
         const next = waiting.find(isReady);
         if (next === undefined) break;
         begin(next);
@@ -83,7 +82,7 @@ export const buildSteps = (total: number, onEvent: (event: ToolchainEvent) => vo
       if (atWork.size === 0) break;
       await Promise.race(atWork.values());
     }
-    if (failures.length > 0) throw failures[0];
+    await failed[0];
     if (waiting.length > 0) throw new Error(`steps wait for each other: ${waiting.map(({ name }) => name).join(", ")}`);
   };
   return { outputs, make };

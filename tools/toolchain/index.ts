@@ -189,11 +189,10 @@ const linkPrograms = async (outputs: Record<string, string>): Promise<string> =>
   const builtPlugins = Object.entries(modules).flatMap(([module, { published: plugin }]) =>
     plugin === undefined ? [] : [{ module, plugin }],
   );
-  const published: string[] = [];
-  for (const download of await Promise.allSettled(publishedPlugins.map((plugin) => downloadPlugin(pulumi, plugin)))) {
-    if (download.status === "rejected") throw download.reason;
-    if (download.value !== undefined) published.push(download.value);
-  }
+  const downloads = publishedPlugins.map((plugin) => downloadPlugin(pulumi, plugin));
+  // None is at work any more when one has failed.
+  await Promise.allSettled(downloads);
+  const published = (await Promise.all(downloads)).filter((directory) => directory !== undefined);
   for (const { module, plugin } of builtPlugins)
     if (downloadedPlugin(plugin) !== undefined) published.push(outputs[module] ?? "");
   const programs = [
@@ -267,6 +266,8 @@ export interface BuildOptions {
   onEvent: (event: ToolchainEvent) => void;
   /** Whether to build the programs, too, that no running factory needs. Those that are in the cache are always there. */
   extras: boolean;
+  /** Whether a cluster is there that the factory runs on, so that this machine needs nothing to run nodes. */
+  hasCluster: boolean;
 }
 
 /**
@@ -278,12 +279,12 @@ export interface BuildOptions {
 export const buildToolchain = (options: BuildOptions): Promise<ToolchainLock> =>
   buildInCache(() => buildMissing(options));
 
-const buildMissing = async ({ onEvent, extras }: BuildOptions): Promise<ToolchainLock> => {
+const buildMissing = async ({ onEvent, extras, hasCluster }: BuildOptions): Promise<ToolchainLock> => {
   const names = await modulesFor(extras);
   const total = 1 + names.length + Object.keys(bundles).length + Object.keys(rootfs).length + 5;
   const { outputs, make } = buildSteps(total, onEvent);
 
-  const missing = await missingPackages([...buildPackages, ...((await hasRuntime()) ? [] : podmanPackages)]);
+  const missing = await missingPackages([...buildPackages, ...(hasCluster || (await hasRuntime()) ? [] : podmanPackages)]);
   await make([
     {
       kind: "package",
