@@ -51,11 +51,7 @@ it.each<[string, Partial<Host>, string]>([
   ["too little to compile", { hasCluster: true, memoryGigabytes: 3 }, "SSF-HOST-006"],
   ["too little for Pulumi", { hasCluster: true, modulesToCompile: 0, memoryGigabytes: 1 }, "SSF-HOST-006"],
   ["too little disk to compile", { hasCluster: true, freeDiskGigabytes: 32 }, "SSF-HOST-005"],
-  [
-    "no room for a state",
-    { hasCluster: true, modulesToCompile: 0, freeDiskGigabytes: 0.5 },
-    "SSF-HOST-005",
-  ],
+  ["no room for a state", { hasCluster: true, modulesToCompile: 0, freeDiskGigabytes: 0.5 }, "SSF-HOST-005"],
   ["an older Debian", { release: "debian 11" }, "SSF-HOST-012"],
   ["another distribution", { release: "fedora 44" }, "SSF-HOST-012"],
   [
@@ -82,7 +78,9 @@ it("offers an existing cluster to a machine with little memory that does not hav
 
 it.each(["README.md", "docs/guides/pull-requests.md"])("%s names the disk that a build asks for", (file) => {
   const text = readFileSync(join(resolve(__dirname, "../.."), file), "utf8").replace(/\s+/g, " ");
-  const named = [...text.matchAll(/(\d+) GB (?:of disk on the way|afterwards|before compression)/g)].map(([, n]) => Number(n));
+  const named = [...text.matchAll(/(\d+) GB (?:of disk on the way|afterwards|before compression)/g)].map(([, n]) =>
+    Number(n),
+  );
   expect(named).toEqual([buildGigabytes, keptGigabytes]);
 });
 

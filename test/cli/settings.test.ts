@@ -1,7 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:https";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { FactoryError } from "../../components/lib/errors";
 import { kubeconfigSilence } from "../../tools/cli/kubeconfig-answer";
@@ -35,7 +36,9 @@ describe("the settings of all stacks", () => {
   });
 
   test("are refused all at once, each with its stack, value, rule and fix", async () => {
-    const error = await refusalOf(settings("cluster:workers=two", "dev:registryClusterIp=10.97.0.50", "team-a:quotaPodz=1"));
+    const error = await refusalOf(
+      settings("cluster:workers=two", "dev:registryClusterIp=10.97.0.50", "team-a:quotaPodz=1"),
+    );
     expect(error.problems.map(({ code, path, given }) => `${code} ${path}: ${given}`)).toEqual([
       'SSF-CONFIG-004 stack cluster: config workers: "two"',
       'SSF-CONFIG-004 stack dev: config registryClusterIp: "10.97.0.50"',
@@ -61,23 +64,23 @@ describe("the settings of all stacks", () => {
 });
 
 describe("factory up", () => {
-  const state = join(home, "state");
-  const cache = join(home, "cache");
-  const before = { ...process.env };
-  beforeAll(() => Object.assign(process.env, names, { SSF_STATE: state, XDG_CACHE_HOME: cache }));
-  afterAll(() => (process.env = before));
+  const root = resolve(__dirname, "../..");
+  const [state, cache] = [join(home, "state"), join(home, "cache")];
 
-  const up = async (...lines: string[]) => {
-    process.env.SSF_CONFIG = lines.join("\n");
-    const verb = await import("../../tools/cli/verbs/up.js");
-    return refusalOf(verb.up({ json: true }));
-  };
+  const up = (...lines: string[]) =>
+    spawnSync(process.execPath, ["--import", "tsx", "tools/cli/main.ts", "up"], {
+      cwd: root,
+      encoding: "utf8",
+      env: { ...process.env, ...names, SSF_STATE: state, XDG_CACHE_HOME: cache, SSF_CONFIG: lines.join("\n") },
+    });
 
   test.each([
-    ["settings that do not hold", ["cluster:workers=two"], "SSF-CONFIG-004 stack cluster: config workers"],
+    ["settings that do not hold", ["cluster:workers=two"], 'SSF-CONFIG-004 stack cluster: config workers: "two"'],
     ["a kubeconfig that is not there", [`cluster:kubeconfig=${home}/gone`], `SSF-HOST-007 ${home}/gone: ENOENT`],
-  ])("makes nothing for %s", async (_name, lines, message) => {
-    expect((await up(...lines)).message).toContain(message);
+  ])("makes nothing for %s", (_name, lines, message) => {
+    const { status, stdout, stderr } = up(...lines);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toContain(message);
     expect([existsSync(state), existsSync(cache)]).toEqual([false, false]);
   });
 });
@@ -110,11 +113,15 @@ describe("a kubeconfig", () => {
 
   test("does not reach one whose certificate it does not know, nor a port that nobody listens on", async () => {
     expect(await kubeconfigSilence(kubeconfig({ server: `https://localhost:${port}` }))).toMatch(/self.signed/);
-    expect(await kubeconfigSilence(kubeconfig({ server: "https://localhost:1", ...authority }))).toMatch(/ECONNREFUSED/);
+    expect(await kubeconfigSilence(kubeconfig({ server: "https://localhost:1", ...authority }))).toMatch(
+      /ECONNREFUSED/,
+    );
   });
 
   test("of another form is refused", async () => {
-    expect(await kubeconfigSilence(kubeconfig({ server: "localhost" }))).toBe("no kubeconfig: clusters.0.cluster.server");
+    expect(await kubeconfigSilence(kubeconfig({ server: "localhost" }))).toBe(
+      "no kubeconfig: clusters.0.cluster.server",
+    );
     expect(await kubeconfigSilence(kubeconfig({ server: `https://localhost:${port}` }, "two"))).toBe(
       "context two names no cluster",
     );

@@ -61,7 +61,12 @@ describe("what Go says of tests", () => {
 
   test.each<[string, GoTests | undefined, boolean, string]>([
     ["a package that was not run", undefined, true, "its tests were not run"],
-    ["nothing but skipped tests", said(of("skip", "TestMount"), of("pass")), true, "no test passed; skipped: TestMount"],
+    [
+      "nothing but skipped tests",
+      said(of("skip", "TestMount"), of("pass")),
+      true,
+      "no test passed; skipped: TestMount",
+    ],
     ["no tests at all", said(of("pass")), true, "no test passed; skipped: none"],
     ["a skipped test where nothing lacks", said(of("pass", "A"), of("skip", "B")), false, "skipped: B"],
     ["a test that failed", said(of("pass", "A"), of("fail", "B"), of("fail")), true, "failed: B, the package\n"],

@@ -31,7 +31,11 @@ export const goTests = (stdout: string): Map<string, GoTests> => {
   for (const event of stdout.split("\n").map(eventOf)) {
     const path = event?.Package ?? event?.ImportPath?.split(" ")[0];
     if (event === undefined || path === undefined) continue;
-    const name = path.split("/").at(-1)?.replace(/\.test$/, "") ?? path;
+    const name =
+      path
+        .split("/")
+        .at(-1)
+        ?.replace(/\.test$/, "") ?? path;
     const tests = packages.get(name) ?? { passed: [], skipped: [], failed: [], output: "" };
     packages.set(name, tests);
     if (event.Output !== undefined && !event.Output.startsWith("{")) tests.output += event.Output;

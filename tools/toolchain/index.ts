@@ -24,15 +24,7 @@ import { lockFile } from "./paths";
 import { downloadedPlugin, downloadPlugin, pluginDirectory } from "./plugins";
 import { findOnPath } from "./installed";
 import { execute, run } from "../process";
-import {
-  digestOf,
-  digestOfTree,
-  isStored,
-  removeReplaced,
-  removeUnused,
-  stored,
-  workDirectory,
-} from "./store";
+import { digestOf, digestOfTree, isStored, removeReplaced, removeUnused, stored, workDirectory } from "./store";
 
 /** What the toolchain consists of; the content of the lock file. */
 export interface ToolchainLock {
@@ -284,7 +276,10 @@ const buildMissing = async ({ onEvent, extras, hasCluster }: BuildOptions): Prom
   const total = 1 + names.length + Object.keys(bundles).length + Object.keys(rootfs).length + 5;
   const { outputs, make } = buildSteps(total, onEvent);
 
-  const missing = await missingPackages([...buildPackages, ...(hasCluster || (await hasRuntime()) ? [] : podmanPackages)]);
+  const missing = await missingPackages([
+    ...buildPackages,
+    ...(hasCluster || (await hasRuntime()) ? [] : podmanPackages),
+  ]);
   await make([
     {
       kind: "package",
@@ -297,35 +292,29 @@ const buildMissing = async ({ onEvent, extras, hasCluster }: BuildOptions): Prom
   const pulumi = () => join(outputs.pulumi ?? "", "bin/pulumi");
   const steps: BuildStep[] = [
     ...(await Promise.all(
-      names.map(
-        async (name): Promise<BuildStep> => ({
-          kind: "module",
-          name,
-          isCached: await isModuleThere(name),
-          after: modules[name]?.published === undefined ? [] : ["pulumi"],
-          make: () => makeModule(name, pulumi),
-        }),
-      ),
+      names.map(async (name): Promise<BuildStep> => ({
+        kind: "module",
+        name,
+        isCached: await isModuleThere(name),
+        after: modules[name]?.published === undefined ? [] : ["pulumi"],
+        make: () => makeModule(name, pulumi),
+      })),
     )),
     { kind: "module", name: "go-release", isCached: isStored("go-release", goReleaseKey), make: goRelease },
     ...(await Promise.all(
-      Object.entries(bundles).map(
-        async ([name, entry]): Promise<BuildStep> => ({
-          kind: "module",
-          name,
-          isCached: isStored(name, await bundleKey(entry)),
-          make: () => buildBundle(name, entry),
-        }),
-      ),
+      Object.entries(bundles).map(async ([name, entry]): Promise<BuildStep> => ({
+        kind: "module",
+        name,
+        isCached: isStored(name, await bundleKey(entry)),
+        make: () => buildBundle(name, entry),
+      })),
     )),
-    ...Object.entries(rootfs).map(
-      ([name, spec]): BuildStep => ({
-        kind: "root file system",
-        name: `rootfs-${name}`,
-        isCached: isStored(`rootfs-${name}`, rootfsKey(spec)),
-        make: () => buildRootfs(name, spec),
-      }),
-    ),
+    ...Object.entries(rootfs).map(([name, spec]): BuildStep => ({
+      kind: "root file system",
+      name: `rootfs-${name}`,
+      isCached: isStored(`rootfs-${name}`, rootfsKey(spec)),
+      make: () => buildRootfs(name, spec),
+    })),
     {
       kind: "module",
       name: "pause",

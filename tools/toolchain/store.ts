@@ -132,7 +132,8 @@ export const removeReplaced = async (
   for (const entry of await readdir(store)) {
     const [, name = ""] = /^(.+)-[0-9a-f]{16}$/.exec(entry) ?? [];
     const path = join(store, entry);
-    if (current[name] !== undefined && current[name] !== path) replaced.push({ path, used: (await stat(path)).mtimeMs });
+    if (current[name] !== undefined && current[name] !== path)
+      replaced.push({ path, used: (await stat(path)).mtimeMs });
   }
   for (const { path, used } of replaced.sort((one, other) => one.used - other.used))
     if (used < yesterday || (await sizeOf(store)) > limit) await rm(path, { recursive: true });

@@ -16,7 +16,9 @@ const keysOf = (value: unknown): string[] =>
 
 /** What takes a port of the host, in kind's own configuration. */
 const hostPorts = (config: string): string[] =>
-  keysOf(parse(config)).filter((key) => ["apiServerPort", "apiServerAddress", "extraPortMappings", "hostPort"].includes(key));
+  keysOf(parse(config)).filter((key) =>
+    ["apiServerPort", "apiServerAddress", "extraPortMappings", "hostPort"].includes(key),
+  );
 
 test.each([0, 2])("a cluster with %d workers takes no port of the host that another may have", (workers) => {
   const { config } = kindConfig({ workers, toolchain: { images }, encryptionKey: Buffer.alloc(32).toString("base64") });
