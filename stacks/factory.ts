@@ -28,7 +28,8 @@ import { protectData } from "./kept-data";
 import { type ExportedOutputs, SCHEMA } from "./outputs";
 import { readStack } from "./read-stack";
 import { clusterProvider } from "./provider";
-import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
+import { factoryImages } from "./factory-images";
+import { image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
 
 /** The shared services of one cluster. */
 export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {

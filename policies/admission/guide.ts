@@ -4,7 +4,7 @@ import { type AdmissionRule, factoryRules, teamRuns, type RunnablePipeline } fro
 const SAMPLE = {
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   unjailedServiceAccounts: ["ingest-source", "ingest-dependencies", "publish"],
-  images: { components: ["<image>@sha256:..."], stages: ["<image>@sha256:..."] },
+  images: { components: ["<image>@sha256:..."], stages: ["<image>@sha256:..."], identityUsers: [] },
   stack: { users: ["kubernetes-admin"], groups: ["kubeadm:cluster-admins", "system:masters"] },
 };
 
@@ -45,7 +45,7 @@ export const admissionGuide = (pipeline: RunnablePipeline): string =>
     "## Who is exempt",
     "",
     "- Tekton's controller and Chains write what only they can know, each its own part.",
-    "- Who brings the stacks up changes definitions, namespaces of teams and runtime classes: the users in `stackUsers` and the",
+    "- Who brings the stacks up changes definitions, namespaces of teams, runtime classes and what is registered at SPIRE: the users in `stackUsers` and the",
     "  members of `stackGroups` of the factory's stack. On a cluster that you brought yourself, put your own identity there",
     "  before the first team; `kubectl auth whoami` shows it.",
     "- Nobody else, and for runs, pods and ways into a pod nobody at all.",

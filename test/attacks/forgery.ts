@@ -46,7 +46,8 @@ export const openForger = async (session: Session, built: string, path = parseIm
   const { host } = image;
   const https = await openHttps(session, host);
   const { publisher, attestor } = await stolenLogins(session, path.split("/")[0] ?? "");
-  const login = () => Promise.resolve(team.registryCredentials.reader);
+  const { username, password } = team.registryCredentials.reader;
+  const login = () => Promise.resolve({ username, password });
   const send = async (asked: ServiceRequest, expected: number) => {
     const answer = await https({ auth: publisher, ...asked, accept: MANIFEST_TYPES });
     if (answer.status === expected) return answer;
