@@ -78,7 +78,7 @@ const LIFETIMES = { x509SVIDTTL: "1h0m0s", jwtSVIDTTL: "5m0s" };
 /** All nodes of the cluster, as the parent of what may run on any of them. */
 const nodesId = (trustDomain: string): string => `spiffe://${trustDomain}/nodes`;
 
-/** One entry of SPIRE's server: who of whom its parent speaks for, known by these selectors, is whom. */
+/** One entry of SPIRE's server: whom its parent knows by all of these selectors, that is who. */
 export interface Registration {
   /** Name of the ClusterStaticEntry. */
   name: string;

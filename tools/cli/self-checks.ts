@@ -262,19 +262,19 @@ const checkIdentities = (objects: ClusterObjects, promises: Promises): Check[] =
   ]);
   const expected = new Map(expectedRegistrations(objects, promises).map(({ name, spec }) => [name, spec]));
   const present = new Set(registrations.map(({ metadata }) => metadata.name));
-  const others = registrations.flatMap(({ metadata: { name }, spec }) =>
-    isDeepStrictEqual(spec, expected.get(name))
-      ? []
-      : [
-          `${name}: ${expected.has(name) ? "not as it was made" : "nobody's"}, gives ${spec.spiffeID} to ${spec.selectors.join(", ")}`,
-        ],
-  );
+  const others = registrations
+    .filter(({ metadata: { name }, spec }) => !isDeepStrictEqual(spec, expected.get(name)))
+    .map(({ metadata: { name }, spec: { spiffeID, selectors } }) => {
+      const fault = expected.has(name) ? "not as it was made" : "nobody's";
+      return `${name}: ${fault}, gives ${spiffeID} to ${selectors.join(", ")}`;
+    });
   const patterns = identities.map(({ metadata, spec }) => `${metadata.name}: nobody's, gives ${spec.spiffeIDTemplate}`);
   const absent = [...expected.keys()].filter((name) => !present.has(name)).map((name) => `${name}: not there`);
   const found = [...expected.keys()].join(", ");
-  const longest = `${lives.length} registrations, certificates ${[...new Set(lives.map(({ ttl }) => ttl))].join(", ")}, tokens ${[...new Set(lives.map(({ jwtTtl }) => jwtTtl))].join(", ")}`;
+  const lengths = (of: "ttl" | "jwtTtl"): string => [...new Set(lives.map((life) => life[of]))].join(", ");
+  const bounds = `${lives.length} registrations: certificates ${lengths("ttl")}, tokens ${lengths("jwtTtl")}`;
   return [
-    selfCheck("lifetimes", lives.length === 0 ? ["nothing is registered"] : long, longest),
+    selfCheck("lifetimes", lives.length === 0 ? ["nothing is registered"] : long, bounds),
     selfCheck("identities", [...others, ...patterns, ...absent], found),
   ];
 };
