@@ -37,9 +37,11 @@ const AUTHORITY = "ssf-ca";
 const ROOT = "ssf-root";
 
 /** cert-manager's pods, as SPIRE knows them. */
-export const CERT_MANAGER_WORKLOADS: Workload[] = ["cert-manager", "cert-manager-webhook", "cert-manager-cainjector"].map(
-  (serviceAccount) => ({ namespace: NAMESPACE, serviceAccount }),
-);
+export const CERT_MANAGER_WORKLOADS: Workload[] = [
+  "cert-manager",
+  "cert-manager-webhook",
+  "cert-manager-cainjector",
+].map((serviceAccount) => ({ namespace: NAMESPACE, serviceAccount }));
 
 /**
  * cert-manager and the factory's certificate authority: ClusterIssuer `ssf-ca`, whose key never leaves the cluster.
