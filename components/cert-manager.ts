@@ -11,6 +11,7 @@ import { podSecurity, standardLabels } from "./lib/labels";
 import { createObjects, dropDescriptions, Manifests, WAIT_FOR_AUTHORITY } from "./lib/manifests";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
+import type { Workload } from "./lib/workload-api";
 
 /** The images of {@link CertManager}, each by digest. */
 export interface CertManagerImages {
@@ -34,6 +35,13 @@ export interface CertManagerArgs {
 const NAMESPACE = "ssf-cert-manager";
 const AUTHORITY = "ssf-ca";
 const ROOT = "ssf-root";
+
+/** cert-manager's pods, as SPIRE knows them. */
+export const CERT_MANAGER_WORKLOADS: Workload[] = [
+  "cert-manager",
+  "cert-manager-webhook",
+  "cert-manager-cainjector",
+].map((serviceAccount) => ({ namespace: NAMESPACE, serviceAccount }));
 
 /**
  * cert-manager and the factory's certificate authority: ClusterIssuer `ssf-ca`, whose key never leaves the cluster.

@@ -51,7 +51,7 @@ const CONTROLLER = "tekton-chains-controller";
 const LOGIN = "registry-login";
 const AUTHORITY = "factory-ca";
 
-/** The workload that signs provenance. */
+/** The workload that signs provenance, with the labels of its pod, which have no part in its identity. */
 export const CHAINS_WORKLOAD = {
   namespace: NAMESPACE,
   serviceAccount: CONTROLLER,

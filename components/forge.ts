@@ -6,6 +6,7 @@ import { openNamespace } from "./lib/namespace";
 import { podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { makeServer } from "./lib/server";
+import type { Workload } from "./lib/workload-api";
 import { TRIGGER_PARTS, TRIGGERS_NAMESPACE } from "./triggers";
 
 /** Arguments of {@link Forge}. */
@@ -24,6 +25,9 @@ const NAMESPACE = "ssf-forge";
 const NAME = "forge";
 const PORT = 8443;
 const USER = "developer";
+
+/** The forge's pod, as SPIRE knows it. */
+export const FORGE_WORKLOAD: Workload = { namespace: NAMESPACE, serviceAccount: NAME };
 
 /**
  * A development forge: git over HTTPS, for sources that are on no server yet.

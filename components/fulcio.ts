@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
+import { plainAccount } from "./lib/accounts";
 import { authorityChain, issueCertificate } from "./lib/certificates";
 import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
@@ -11,6 +12,7 @@ import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { tlsService } from "./lib/services";
 import { timeouts } from "./lib/timeouts";
 import { proxySettings, TLS_PROXY_PORT, tlsProxy } from "./lib/tls-proxy";
+import type { Workload } from "./lib/workload-api";
 
 /** Arguments of {@link Fulcio}. */
 export interface FulcioArgs {
@@ -55,6 +57,9 @@ const HOST = `${NAME}.${NAMESPACE}.svc.cluster.local`;
 /** Address of the authority. */
 export const FULCIO_URL = `https://${HOST}:${TLS_PROXY_PORT}`;
 
+/** Fulcio's pod, as SPIRE knows it. */
+export const FULCIO_WORKLOAD: Workload = { namespace: NAMESPACE, serviceAccount: NAME };
+
 /** Fulcio's pod, for the network policies of what it asks. */
 export const fulcioPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
@@ -76,6 +81,7 @@ export class Fulcio extends pulumi.ComponentResource {
     const labels = standardLabels(NAME);
     const metadata = (object: string) => ({ name: object, namespace: NAMESPACE, labels });
     const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
+    const account = plainAccount(name, metadata(NAME), inNamespace);
 
     const authority = new k8s.apiextensions.CustomResource(
       `${name}-authority`,
@@ -150,6 +156,7 @@ export class Fulcio extends pulumi.ComponentResource {
           template: {
             metadata: { labels, annotations: configHash(...Object.values(settings)) },
             spec: {
+              serviceAccountName: account.metadata.name,
               automountServiceAccountToken: false,
               enableServiceLinks: false,
               securityContext: restrictedPod,

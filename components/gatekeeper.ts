@@ -18,6 +18,7 @@ import {
 } from "./lib/manifests";
 import { podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
+import type { Workload } from "./lib/workload-api";
 
 /** Arguments of {@link Gatekeeper}. */
 export interface GatekeeperArgs {
@@ -38,6 +39,9 @@ export const GATEKEEPER_NAMESPACE = "gatekeeper-system";
 
 /** Name in the certificate that Gatekeeper shows to providers of external data. */
 export const GATEKEEPER_CLIENT = `gatekeeper-webhook-service.${GATEKEEPER_NAMESPACE}.svc`;
+
+/** Gatekeeper's pods, as SPIRE knows them. */
+export const GATEKEEPER_WORKLOAD: Workload = { namespace: GATEKEEPER_NAMESPACE, serviceAccount: "gatekeeper-admin" };
 
 /** The webhook's pods, for the network policies of what they ask. */
 export const gatekeeperPeer = podPeer(GATEKEEPER_NAMESPACE, { "gatekeeper.sh/operation": "webhook" });

@@ -9,7 +9,7 @@ import { dnsLabel } from "./lib/names";
 import { NetworkPolicies, podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { makeServer } from "./lib/server";
-import { PUBLISHER } from "./lib/workload-api";
+import { PUBLISHER, type Workload } from "./lib/workload-api";
 import { verifierPeer } from "./verifier";
 
 /** Arguments of {@link Registry}. */
@@ -27,6 +27,8 @@ export interface RegistryArgs {
   issuer: pulumi.Input<string>;
   /** SPIFFE ID that lays attestations beside the images of every team. */
   attestor: string;
+  /** SPIFFE ID that reads the images of every team, and changes none. */
+  reader: string;
   /** Size of the volume. @default 20Gi */
   size?: string;
   /** Class of the volume. @default the cluster's default class */
@@ -47,8 +49,8 @@ export const REGISTRY_HOST = `${NAME}.${NAMESPACE}.svc.cluster.local:${REGISTRY_
 /** The registry's pods, for the network policies of what asks them. */
 export const registryPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
-/** The registry, as a workload with an identity of its own: only such a one is told the keys of others' tokens. */
-export const REGISTRY_WORKLOAD = { namespace: NAMESPACE, serviceAccount: NAME, labels: selectorLabels(NAME) };
+/** The registry's pod, as SPIRE knows it; only who has an identity is told the keys of others' tokens. */
+export const REGISTRY_WORKLOAD: Workload = { namespace: NAMESPACE, serviceAccount: NAME };
 
 /** Port of distribution, within the pod. */
 const INNER_PORT = 5001;
@@ -62,10 +64,10 @@ const TLS = "/etc/registry-tls";
  * names something else.
  *
  * distribution knows no rights within a registry, so a guard stands before it. A team's publishing stage pushes to the
- * repositories of its namespace, and Chains lays attestations beside all images; both log in with tokens of SPIRE. Passwords
- * only read: they are made from one key and the user's name.
+ * repositories of its namespace, Chains lays attestations beside all images, and the gate's verifier reads them; these log in
+ * with tokens of SPIRE. Passwords only read: they are made from one key and the user's name.
  * @example
- * const registry = new Registry("registry", { images, clusterIp: "10.96.0.50", issuer, attestor });
+ * const registry = new Registry("registry", { images, clusterIp: "10.96.0.50", issuer, attestor, reader });
  */
 export class Registry extends pulumi.ComponentResource {
   /** Host and port, as in an image reference; known already at preview. */
@@ -128,6 +130,7 @@ export class Registry extends pulumi.ComponentResource {
             `--audience=${REGISTRY_HOST}`,
             `--publisher=${PUBLISHER}`,
             `--attestor=${args.attestor}`,
+            `--reader=${args.reader}`,
           ],
           probe: { httpGet: { path: "/", port: REGISTRY_PORT, scheme: "HTTPS" } },
           resources: resources({ cpu: "20m", memory: "32Mi" }, { cpu: "1", memory: "256Mi" }),

@@ -2,6 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
 import { ecdsaKeyPair } from "../pipelines/keys";
+import { plainAccount } from "./lib/accounts";
 import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
@@ -12,6 +13,7 @@ import { tlsService } from "./lib/services";
 import { timeouts } from "./lib/timeouts";
 import { proxySettings, TLS_PROXY_PORT, tlsProxy } from "./lib/tls-proxy";
 import { claimVolume } from "./lib/volumes";
+import type { Workload } from "./lib/workload-api";
 
 /** Arguments of {@link Rekor}. */
 export interface RekorArgs {
@@ -42,6 +44,9 @@ const SIGNING_KEY = "rekor-signing-key";
 /** Host of the log, as its checkpoints and entries name it. */
 export const REKOR_HOST = `${NAME}.${NAMESPACE}.svc.cluster.local`;
 
+/** The log's pod, as SPIRE knows it. */
+export const REKOR_WORKLOAD: Workload = { namespace: NAMESPACE, serviceAccount: NAME };
+
 /** The log's pod, for the network policies of what asks it. */
 export const rekorPeer = podPeer(NAMESPACE, selectorLabels(NAME));
 
@@ -71,6 +76,7 @@ export class Rekor extends pulumi.ComponentResource {
     const labels = standardLabels(NAME);
     const metadata = (object: string) => ({ name: object, namespace: NAMESPACE, labels });
     const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
+    const account = plainAccount(name, metadata(NAME), inNamespace);
 
     const keys = pulumi.output(args.seed).apply(ecdsaKeyPair);
     const signingKey = new k8s.core.v1.Secret(
@@ -124,6 +130,7 @@ export class Rekor extends pulumi.ComponentResource {
           template: {
             metadata: { labels, annotations: configHash(...Object.values(settings), keys.publicKeyPem) },
             spec: {
+              serviceAccountName: account.metadata.name,
               automountServiceAccountToken: false,
               enableServiceLinks: false,
               securityContext: restrictedPod,

@@ -7,13 +7,13 @@ import { clusterAccount } from "./lib/accounts";
 import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
-import { createObjects, dropDescriptions, Manifests, WAIT_FOR_AUTHORITY } from "./lib/manifests";
+import { createObjects, dropDescriptions, Manifests } from "./lib/manifests";
 import { openNamespace } from "./lib/namespace";
 import { podPeer } from "./lib/network-policies";
 import { apiAccess, resources, restrictedContainer, restrictedPod, rootContainer } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 import { claimVolume } from "./lib/volumes";
-import { PUBLISHER, WORKLOAD_API } from "./lib/workload-api";
+import { PUBLISHER, type Workload, WORKLOAD_API } from "./lib/workload-api";
 
 /** Arguments of {@link Spire}. */
 export interface SpireArgs {
@@ -23,12 +23,12 @@ export interface SpireArgs {
   images: SpireImages;
   /** Name that every identity begins with, as in `spiffe://<trust domain>/...`. */
   trustDomain: string;
-  /** Name of the cluster in the identities of its nodes. */
-  clusterName: string;
   /** ClusterIssuer that the certificate of the discovery provider comes from. */
   issuer: pulumi.Input<string>;
   /** Workloads of the factory that get an identity. */
-  workloads: SpireWorkload[];
+  workloads: readonly Workload[];
+  /** Those of them into whose pods the Workload API is mounted, because they ask it. */
+  identityUsers: readonly Workload[];
   /** Who may ask for the keys that tokens are verified with. */
   verifiers: k8s.types.input.networking.v1.NetworkPolicyPeer[];
   /** Class of the server's volume. @default the cluster's default class */
@@ -45,14 +45,6 @@ export interface SpireImages {
   workloadApiDriver: string;
 }
 
-/** Pods with an identity: those that run as one service account. */
-export interface SpireWorkload {
-  namespace: string;
-  serviceAccount: string;
-  /** Labels of these pods. They keep other pods of the namespace out, and have no part in the identity. */
-  labels: Record<string, string>;
-}
-
 const NAMESPACE = "ssf-spire";
 const SERVER = "spire-server";
 const CONTROLLER_MANAGER = "spire-controller-manager";
@@ -61,9 +53,11 @@ const AGENT = "spire-agent";
 const BUNDLE = "spire-bundle";
 const SERVER_PORT = 8081;
 const OIDC_PORT = 8443;
-const WEBHOOK_PORT = 9443;
 const AGENT_SOCKETS = "/run/spire/agent";
 const OIDC_HOST = `${SERVER}.${NAMESPACE}.svc.cluster.local`;
+
+/** Name of the cluster in the identities of its nodes. */
+const CLUSTER = "factory";
 
 /** What issues the tokens of workloads, as they name it. */
 export const SPIRE_ISSUER = `https://${OIDC_HOST}:${OIDC_PORT}`;
@@ -75,61 +69,67 @@ export const spireServerPeer = podPeer(NAMESPACE, selectorLabels(SERVER));
 export const SPIRE_ISSUER_PORT = OIDC_PORT;
 
 /** The identity of a workload; nothing that a pod says of itself has a part in it. */
-export const spiffeId = (
-  trustDomain: string,
-  { namespace, serviceAccount }: Pick<SpireWorkload, "namespace" | "serviceAccount">,
-): string => `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
+export const spiffeId = (trustDomain: string, { namespace, serviceAccount }: Workload): string =>
+  `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
 
 /** Longest lives of identities: an hour as a certificate, five minutes as a token. */
-const LIFETIMES = { certificate: "1h0m0s", token: "5m0s" };
+const LIFETIMES = { x509SVIDTTL: "1h0m0s", jwtSVIDTTL: "5m0s" };
 
 /** All nodes of the cluster, as the parent of what may run on any of them. */
 const nodesId = (trustDomain: string): string => `spiffe://${trustDomain}/nodes`;
 
-const staticEntry = (
-  resource: string,
-  name: string,
-  entry: { spiffeID: string; parentID: string; selectors: string[] },
-  opts: pulumi.CustomResourceOptions,
-) =>
+/** One entry of SPIRE's server: whom its parent knows by all of these selectors, that is who. */
+export interface Registration {
+  /** Name of the ClusterStaticEntry. */
+  name: string;
+  spec: { spiffeID: string; parentID: string; selectors: string[]; x509SVIDTTL: string; jwtSVIDTTL: string };
+}
+
+/**
+ * Registers the pods of one service account, by nothing but namespace and account. Every node knows the identity before the
+ * first of these pods starts, so that none waits for it.
+ */
+export const workloadRegistration = (trustDomain: string, workload: Workload): Registration => ({
+  name: `${workload.namespace}-${workload.serviceAccount}`,
+  spec: {
+    spiffeID: spiffeId(trustDomain, workload),
+    parentID: nodesId(trustDomain),
+    selectors: [`k8s:ns:${workload.namespace}`, `k8s:sa:${workload.serviceAccount}`],
+    ...LIFETIMES,
+  },
+});
+
+/** Registers all nodes of the cluster together. */
+export const nodesRegistration = (trustDomain: string): Registration => ({
+  name: "nodes",
+  spec: {
+    spiffeID: nodesId(trustDomain),
+    parentID: `spiffe://${trustDomain}/spire/server`,
+    selectors: [`k8s_psat:cluster:${CLUSTER}`],
+    ...LIFETIMES,
+  },
+});
+
+/** Makes an entry, which is there once SPIRE's server has taken it. */
+export const register = (resource: string, { name, spec }: Registration, opts: pulumi.CustomResourceOptions) =>
   new k8s.apiextensions.CustomResource(
     resource,
     {
       apiVersion: "spire.spiffe.io/v1alpha1",
       kind: "ClusterStaticEntry",
       metadata: { name, labels: standardLabels(SERVER) },
-      spec: { ...entry, x509SVIDTTL: LIFETIMES.certificate, jwtSVIDTTL: LIFETIMES.token },
+      spec,
     },
     { ...opts, customTimeouts: timeouts.reconciled },
-  );
-
-/**
- * Registers the pods of one service account of a team, by nothing but namespace and account. Every node knows the
- * identity before the first of these pods starts, so that none waits for it.
- */
-export const stageIdentity = (
-  resource: string,
-  { trustDomain, ...workload }: Pick<SpireWorkload, "namespace" | "serviceAccount"> & { trustDomain: string },
-  opts: pulumi.CustomResourceOptions,
-) =>
-  staticEntry(
-    resource,
-    `${workload.namespace}-${workload.serviceAccount}`,
-    {
-      spiffeID: spiffeId(trustDomain, workload),
-      parentID: nodesId(trustDomain),
-      selectors: [`k8s:ns:${workload.namespace}`, `k8s:sa:${workload.serviceAccount}`],
-    },
-    opts,
   );
 
 /**
  * SPIRE: gives workloads identities that live an hour at most, after asking the kubelet what they are.
  *
  * The server registers the pods of the named service accounts. An agent on each node attests them, and a driver mounts
- * its Workload API read-only into just those pods.
+ * its Workload API read-only into the pods of those that ask it.
  * @example
- * new Spire("spire", { source, images, trustDomain, clusterName, issuer, workloads: [chains], verifiers: [fulcio] });
+ * new Spire("spire", { source, images, trustDomain, issuer, workloads: [chains, fulcio], identityUsers: [chains], verifiers: [fulcio] });
  */
 export class Spire extends pulumi.ComponentResource {
   /** Name that every identity begins with. */
@@ -153,39 +153,12 @@ export class Spire extends pulumi.ComponentResource {
     );
     const server = makeSpireServer(name, args, this, [...crds, bundle]);
     const agent = makeAgents(name, args, agents, [server.deployment]);
-    const identities = args.workloads.map(
-      ({ namespace, serviceAccount, labels }) =>
-        new k8s.apiextensions.CustomResource(
-          `${name}-identity-${namespace}-${serviceAccount}`,
-          {
-            apiVersion: "spire.spiffe.io/v1alpha1",
-            kind: "ClusterSPIFFEID",
-            metadata: { name: `${namespace}-${serviceAccount}`, labels: standardLabels(SERVER) },
-            spec: {
-              spiffeIDTemplate: spiffeId("{{ .TrustDomain }}", {
-                namespace: "{{ .PodMeta.Namespace }}",
-                serviceAccount: "{{ .PodSpec.ServiceAccountName }}",
-              }),
-              namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
-              podSelector: { matchLabels: labels },
-              ttl: LIFETIMES.certificate,
-              jwtTtl: LIFETIMES.token,
-            },
-          },
-          { parent: this, dependsOn: [server.webhook], customTimeouts: timeouts.reconciled },
-        ),
-    );
-
-    const nodes = staticEntry(
-      `${name}-nodes`,
-      "nodes",
-      {
-        spiffeID: nodesId(args.trustDomain),
-        parentID: `spiffe://${args.trustDomain}/spire/server`,
-        selectors: [`k8s_psat:cluster:${args.clusterName}`],
-      },
-      { parent: this, dependsOn: [server.deployment] },
-    );
+    const registered = { parent: this, dependsOn: [server.deployment] };
+    const nodes = register(`${name}-nodes`, nodesRegistration(args.trustDomain), registered);
+    const identities = args.workloads.map((workload) => {
+      const registration = workloadRegistration(args.trustDomain, workload);
+      return register(`${name}-identity-${registration.name}`, registration, registered);
+    });
 
     this.trustDomain = pulumi.output(args.trustDomain);
     this.tokenIssuer = pulumi
@@ -219,7 +192,7 @@ const healthChecks = (port: number) => ({
 });
 
 /** The files of the server, of what it issues tokens as, and of what registers workloads. */
-export const serverConfiguration = ({ trustDomain, clusterName }: SpireArgs): Record<string, string> => ({
+export const serverConfiguration = (trustDomain: string): Record<string, string> => ({
   "server.json": json({
     server: {
       bind_address: "0.0.0.0",
@@ -242,7 +215,7 @@ export const serverConfiguration = ({ trustDomain, clusterName }: SpireArgs): Re
       KeyManager: { disk: { plugin_data: { keys_path: "/var/lib/spire/keys.json" } } },
       NodeAttestor: {
         k8s_psat: {
-          plugin_data: { clusters: { [clusterName]: { service_account_allow_list: [`${AGENT_NAMESPACE}:${AGENT}`] } } },
+          plugin_data: { clusters: { [CLUSTER]: { service_account_allow_list: [`${AGENT_NAMESPACE}:${AGENT}`] } } },
         },
       },
       Notifier: { k8sbundle: { plugin_data: { namespace: AGENT_NAMESPACE, config_map: BUNDLE } } },
@@ -268,19 +241,18 @@ export const serverConfiguration = ({ trustDomain, clusterName }: SpireArgs): Re
     metrics: { bindAddress: "127.0.0.1:8082" },
     health: { healthProbeBindAddress: `:${HEALTH[CONTROLLER_MANAGER]}` },
     leaderElection: { leaderElect: false },
-    webhook: { port: WEBHOOK_PORT },
-    validatingWebhookConfigurationName: CONTROLLER_MANAGER,
-    clusterName,
+    // The other kinds give identities by labels, and take those of other trust domains.
+    reconcile: { clusterStaticEntries: true },
+    clusterName: CLUSTER,
     clusterDomain: "cluster.local",
     logLevel: "info",
     trustDomain,
-    ignoreNamespaces: ["kube-system", "kube-public", NAMESPACE, AGENT_NAMESPACE],
     spireServerSocketPath: SERVER_SOCKET,
   }),
 });
 
 /** The agents' file. They keep nothing: an agent that starts again attests its node again. */
-export const agentConfiguration = ({ trustDomain, clusterName }: SpireArgs): Record<string, string> => ({
+export const agentConfiguration = (trustDomain: string): Record<string, string> => ({
   "agent.json": json({
     agent: {
       data_dir: "/tmp",
@@ -294,7 +266,7 @@ export const agentConfiguration = ({ trustDomain, clusterName }: SpireArgs): Rec
     plugins: {
       KeyManager: { memory: { plugin_data: {} } },
       NodeAttestor: {
-        k8s_psat: { plugin_data: { cluster: clusterName, token_path: "/var/run/secrets/tokens/spire-agent" } },
+        k8s_psat: { plugin_data: { cluster: CLUSTER, token_path: "/var/run/secrets/tokens/spire-agent" } },
       },
       WorkloadAttestor: { k8s: { plugin_data: { node_name_env: "NODE_ADDRESS" } } },
     },
@@ -312,33 +284,12 @@ const alive = (port: number, path = "/live") => ({
   failureThreshold: 4,
 });
 
-const look = ["get", "list", "watch"];
-
-/** What the server and the controller manager beside it may do. */
+/** What the server may do, and the controller manager beside it: know agents by their tokens and pods, and read entries. */
 const serverRules = [
-  { apiGroups: [""], resources: ["endpoints", "namespaces", "nodes", "pods"], verbs: look },
+  { apiGroups: [""], resources: ["nodes", "pods"], verbs: ["get"] },
   { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
-  {
-    apiGroups: ["admissionregistration.k8s.io"],
-    resources: ["validatingwebhookconfigurations"],
-    resourceNames: [CONTROLLER_MANAGER],
-    verbs: ["get", "patch"],
-  },
-  {
-    apiGroups: ["admissionregistration.k8s.io"],
-    resources: ["validatingwebhookconfigurations"],
-    verbs: ["list", "watch"],
-  },
-  {
-    apiGroups: ["spire.spiffe.io"],
-    resources: ["clusterspiffeids", "clusterstaticentries", "clusterfederatedtrustdomains"],
-    verbs: look,
-  },
-  {
-    apiGroups: ["spire.spiffe.io"],
-    resources: ["clusterspiffeids/status", "clusterstaticentries/status", "clusterfederatedtrustdomains/status"],
-    verbs: ["get", "patch", "update"],
-  },
+  { apiGroups: ["spire.spiffe.io"], resources: ["clusterstaticentries"], verbs: ["get", "list", "watch"] },
+  { apiGroups: ["spire.spiffe.io"], resources: ["clusterstaticentries/status"], verbs: ["get", "patch", "update"] },
 ];
 
 const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource, dependsOn: pulumi.Resource[]) => {
@@ -372,7 +323,7 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
     },
     child,
   );
-  const settings = serverConfiguration(args);
+  const settings = serverConfiguration(args.trustDomain);
   const config = new k8s.core.v1.ConfigMap(
     `${name}-config`,
     { metadata: metadata(SERVER), data: settings },
@@ -402,8 +353,6 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
             ports: [{ port: SERVER_PORT, protocol: "TCP" }],
           },
           { from: args.verifiers, ports: [{ port: OIDC_PORT, protocol: "TCP" }] },
-          // The API server asks the webhook, and comes from a node's address.
-          { ports: [{ port: WEBHOOK_PORT, protocol: "TCP" }] },
         ],
       },
     },
@@ -470,14 +419,18 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
                 { port: HEALTH.oidc, ready: "/ready", live: "/live" },
                 [{ name: "tls", mountPath: "/etc/spire-tls", readOnly: true }],
               ),
-              container(
-                CONTROLLER_MANAGER,
-                args.images.controllerManager,
-                "controller-manager.json",
-                "--config",
-                { port: HEALTH[CONTROLLER_MANAGER], ready: "/readyz", live: "/healthz" },
-                [apiAccess.mount],
-              ),
+              {
+                ...container(
+                  CONTROLLER_MANAGER,
+                  args.images.controllerManager,
+                  "controller-manager.json",
+                  "--config",
+                  { port: HEALTH[CONTROLLER_MANAGER], ready: "/readyz", live: "/healthz" },
+                  [apiAccess.mount],
+                ),
+                // Its webhook looks at kinds that it does not take here.
+                env: [{ name: "ENABLE_WEBHOOKS", value: "false" }],
+              },
             ],
             volumes: [
               { name: "config", configMap: { name: config.metadata.name } },
@@ -506,41 +459,12 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
         ports: [
           { name: "server", port: SERVER_PORT, targetPort: SERVER_PORT, protocol: "TCP" },
           { name: "oidc", port: OIDC_PORT, targetPort: OIDC_PORT, protocol: "TCP" },
-          { name: "webhook", port: 443, targetPort: WEBHOOK_PORT, protocol: "TCP" },
         ],
       },
     },
     { ...inNamespace, dependsOn: [namespace] },
   );
-  const webhook = new k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
-    `${name}-webhook`,
-    {
-      metadata: {
-        name: CONTROLLER_MANAGER,
-        labels,
-        annotations: WAIT_FOR_AUTHORITY,
-      },
-      webhooks: ["clusterspiffeid", "clusterfederatedtrustdomain"].map((kind) => ({
-        name: `v${kind}.kb.io`,
-        admissionReviewVersions: ["v1"],
-        clientConfig: {
-          service: { name: SERVER, namespace: NAMESPACE, path: `/validate-spire-spiffe-io-v1alpha1-${kind}` },
-        },
-        failurePolicy: "Fail",
-        rules: [
-          {
-            apiGroups: ["spire.spiffe.io"],
-            apiVersions: ["v1alpha1"],
-            operations: ["CREATE", "UPDATE"],
-            resources: [`${kind}s`],
-          },
-        ],
-        sideEffects: "None",
-      })),
-    },
-    { ...child, dependsOn: [service, binding], customTimeouts: timeouts.workload },
-  );
-  return { deployment, service, webhook };
+  return { deployment, service };
 };
 
 /** A host's directory in an agent's pod. */
@@ -559,7 +483,7 @@ const makeAgents = (
     { ...metadata(AGENT), rules: [{ apiGroups: [""], resources: ["nodes/pods"], verbs: ["get"] }] },
     { child, inNamespace },
   );
-  const settings = agentConfiguration(args);
+  const settings = agentConfiguration(args.trustDomain);
   const config = new k8s.core.v1.ConfigMap(
     `${name}-agent-config`,
     { metadata: metadata(AGENT), data: settings },
@@ -630,7 +554,7 @@ const makeAgents = (
                   `--registration-socket=${kubelet}/plugins_registry/${WORKLOAD_API.driver}-reg.sock`,
                   `--workload-api=${AGENT_SOCKETS}`,
                   // Those of teams have no identity before their team's stack registers them.
-                  ...[...args.workloads, { namespace: "team-*", serviceAccount: PUBLISHER }].map(
+                  ...[...args.identityUsers, { namespace: "team-*", serviceAccount: PUBLISHER }].map(
                     ({ namespace, serviceAccount }) => `--service-account=${namespace}/${serviceAccount}`,
                   ),
                 ],

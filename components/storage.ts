@@ -6,6 +6,7 @@ import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
+import type { Workload } from "./lib/workload-api";
 
 /** Arguments of {@link Storage}. */
 export interface StorageArgs {
@@ -20,6 +21,9 @@ export interface StorageArgs {
 const NAMESPACE = "ssf-storage";
 const NAME = "local-path-provisioner";
 const CONFIG = "local-path-config";
+
+/** The provisioner's pod, as SPIRE knows it. */
+export const STORAGE_WORKLOAD: Workload = { namespace: NAMESPACE, serviceAccount: NAME };
 
 /**
  * Volumes on the node's own disk: the default StorageClass `local-path`.

@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
-import { type RunnablePipeline, teamRuns } from "../policies/admission";
+import { type RunnablePipeline, teamRuns, UNJAILED_STAGES } from "../policies/admission";
 import { enforce } from "./lib/admission-policy";
 import { ciliumPolicy } from "./lib/cilium-policy";
 import { ciliumEgress, type EgressHosts, kubernetesEgress } from "./lib/egress";
@@ -10,8 +10,7 @@ import { openNamespace } from "./lib/namespace";
 import { MAXIMUM_TEAM_NAME, requireDnsLabel, teamNamespace, teamRepository } from "./lib/names";
 import { NetworkPolicies } from "./lib/network-policies";
 import { dockerConfig } from "./lib/registry-config";
-import { PUBLISHER } from "./lib/workload-api";
-import { stageIdentity } from "./spire";
+import { register, workloadRegistration } from "./spire";
 
 /** Names of the objects that the definitions of a team refer to. */
 export const TEAM_OBJECTS = {
@@ -84,7 +83,7 @@ export interface TeamArgs {
   registryHost: string;
   /** Login that pulls what was published. */
   reader: TeamLogin;
-  /** SPIFFE trust domain of the factory; the stage that publishes has an identity in it. */
+  /** SPIFFE trust domain of the factory; every stage that is not jailed has an identity in it. */
   trustDomain: string;
   /** Certificate of the factory's authority, as PEM. */
   caPem: pulumi.Input<string>;
@@ -207,10 +206,12 @@ export class Team extends pulumi.ComponentResource {
     );
 
     const { username, password } = args.reader;
-    const identity = stageIdentity(
-      `${name}-identity-${PUBLISHER}`,
-      { trustDomain: args.trustDomain, namespace, serviceAccount: PUBLISHER },
-      { parent: this, dependsOn: [ns] },
+    const identities = UNJAILED_STAGES.map((serviceAccount) =>
+      register(
+        `${name}-identity-${serviceAccount}`,
+        workloadRegistration(args.trustDomain, { namespace, serviceAccount }),
+        { parent: this, dependsOn: [ns] },
+      ),
     );
     const files = [
       new k8s.core.v1.Secret(
@@ -280,7 +281,7 @@ export class Team extends pulumi.ComponentResource {
           metadata: definition.metadata,
           spec: definition.spec,
         },
-        { ...inNamespace, dependsOn: [ns, deny, admission, identity, ...accounts, ...files] },
+        { ...inNamespace, dependsOn: [ns, deny, admission, ...identities, ...accounts, ...files] },
       );
     }
 

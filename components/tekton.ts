@@ -18,6 +18,7 @@ import {
   waitForAuthority,
 } from "./lib/manifests";
 import { resources, type Resources } from "./lib/pods";
+import type { Workload } from "./lib/workload-api";
 
 /** The images of {@link Tekton}, each by digest. */
 export interface TektonImages {
@@ -47,6 +48,14 @@ export interface TektonArgs {
 
 const NAMESPACE = "tekton-pipelines";
 const RESOLVERS = "tekton-pipelines-resolvers";
+
+/** Tekton's pods, as SPIRE knows them. */
+export const TEKTON_WORKLOADS: Workload[] = [
+  { namespace: NAMESPACE, serviceAccount: "tekton-pipelines-controller" },
+  { namespace: NAMESPACE, serviceAccount: "tekton-pipelines-webhook" },
+  { namespace: NAMESPACE, serviceAccount: "tekton-events-controller" },
+  { namespace: RESOLVERS, serviceAccount: RESOLVERS },
+];
 
 /**
  * Tekton Pipelines, so that only signed definitions run: no inline specs, no run without a verifying policy, no

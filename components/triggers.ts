@@ -20,6 +20,7 @@ import {
 } from "./lib/manifests";
 import { resources } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
+import type { Workload } from "./lib/workload-api";
 
 /** The images of {@link Triggers}, each by digest. */
 export interface TriggersImages {
@@ -44,6 +45,12 @@ const SYSTEM = "tekton-pipelines";
 const CONTROLLER = "tekton-triggers-controller";
 const WEBHOOK = "tekton-triggers-webhook";
 const INTERCEPTORS = "tekton-triggers-core-interceptors";
+
+/** The pods of Triggers, as SPIRE knows them. */
+export const TRIGGERS_WORKLOADS: Workload[] = [CONTROLLER, WEBHOOK].map((serviceAccount) => ({
+  namespace: SYSTEM,
+  serviceAccount,
+}));
 
 /** Namespace of every team's webhook and event listener; a team's own namespace lets no such pod in. */
 export const TRIGGERS_NAMESPACE = "ssf-triggers";

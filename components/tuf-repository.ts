@@ -8,6 +8,7 @@ import { openNamespace } from "./lib/namespace";
 import { podPeer } from "./lib/network-policies";
 import { resources } from "./lib/pods";
 import { makeServer } from "./lib/server";
+import type { Workload } from "./lib/workload-api";
 
 /** Arguments of {@link TufRepository}. */
 export interface TufRepositoryArgs {
@@ -28,6 +29,9 @@ const NAME = "tuf";
 export const TUF_PORT = 8443;
 /** What the API server takes of all files of a ConfigMap together, less room for its own fields. */
 const MAXIMUM_BYTES = 1_000_000;
+
+/** The repository's pod, as SPIRE knows it. */
+export const TUF_WORKLOAD: Workload = { namespace: NAMESPACE, serviceAccount: NAME };
 
 /** The repository's pods, for the network policies of what asks them. */
 export const tufPeer = podPeer(NAMESPACE, selectorLabels(NAME));

@@ -12,7 +12,7 @@ import {
   VERIFY_PATH,
 } from "../policies/admission/gate/records";
 import { ciliumPolicy } from "./lib/cilium-policy";
-import type { Credentials } from "./lib/registry-config";
+import { plainAccount } from "./lib/accounts";
 import { issueCertificate } from "./lib/certificates";
 import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
@@ -22,6 +22,7 @@ import { NetworkPolicies, podPeer } from "./lib/network-policies";
 import { apiAccess, resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { tlsService } from "./lib/services";
 import { timeouts } from "./lib/timeouts";
+import { type Workload, workloadApiMount, workloadApiVariable, workloadApiVolume } from "./lib/workload-api";
 
 /** A service that the verifier asks. */
 export interface VerifierSource {
@@ -38,8 +39,6 @@ export interface VerifierArgs {
   issuer: pulumi.Input<string>;
   /** What it holds of every image, whichever team's it is. */
   settings: pulumi.Input<VerifierSettings>;
-  /** Login that reads images and what lies beside them. */
-  registryLogin: pulumi.Input<Credentials>;
   /** Registry, log and trust repository. */
   sources: VerifierSource[];
   /** Pods that ask it; nobody else may open a connection. */
@@ -49,6 +48,10 @@ export interface VerifierArgs {
 }
 
 const NAME = "verifier";
+
+/** The verifier's pod, as SPIRE knows it. */
+export const VERIFIER_WORKLOAD: Workload = { namespace: VERIFIER_NAMESPACE, serviceAccount: NAME };
+
 const HOST = `${NAME}.${VERIFIER_NAMESPACE}.svc`;
 
 /** The verifier's pods, for the network policies of what they ask. */
@@ -58,9 +61,9 @@ export const verifierPeer = podPeer(VERIFIER_NAMESPACE, selectorLabels(NAME));
  * The gate's verifier: says of an image whether its provenance holds, as `factory verify` does, to Gatekeeper and to nobody
  * else. What teams' images must have it reads from the records that their stacks leave in its namespace.
  *
- * It holds no key and changes nothing. Its token reads ConfigMaps of its own namespace, its login reads the registry.
+ * It holds no key and changes nothing. Its token reads ConfigMaps of its own namespace, its identity reads the registry.
  * @example
- * new Verifier("verifier", { image, issuer, settings, registryLogin, sources: [registry, rekor], client: gatekeeperPeer });
+ * new Verifier("verifier", { image, issuer, settings, sources: [registry, rekor], client: gatekeeperPeer });
  */
 export class Verifier extends pulumi.ComponentResource {
   /** Address of the question, once it is answered. */
@@ -76,11 +79,7 @@ export class Verifier extends pulumi.ComponentResource {
       level: "restricted",
     });
 
-    const account = new k8s.core.v1.ServiceAccount(
-      `${name}-account`,
-      { metadata: metadata(NAME), automountServiceAccountToken: false },
-      inNamespace,
-    );
+    const account = plainAccount(name, metadata(NAME), inNamespace);
     const role = new k8s.rbac.v1.Role(
       `${name}-role`,
       { metadata: metadata(NAME), rules: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["list"] }] },
@@ -100,14 +99,6 @@ export class Verifier extends pulumi.ComponentResource {
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
       { metadata: metadata("verifier-settings"), data: { "settings.json": settings } },
-      inNamespace,
-    );
-    const login = new k8s.core.v1.Secret(
-      `${name}-registry-login`,
-      {
-        metadata: metadata("verifier-registry"),
-        stringData: pulumi.output(args.registryLogin).apply((login) => ({ ...login })),
-      },
       inNamespace,
     );
     const certificate = issueCertificate(
@@ -163,7 +154,7 @@ export class Verifier extends pulumi.ComponentResource {
           replicas: 1,
           selector: { matchLabels: selectorLabels(NAME) },
           template: {
-            metadata: { labels, annotations: configHash(settings, pulumi.output(args.registryLogin).password) },
+            metadata: { labels, annotations: configHash(settings) },
             spec: {
               serviceAccountName: account.metadata.name,
               automountServiceAccountToken: false,
@@ -173,8 +164,11 @@ export class Verifier extends pulumi.ComponentResource {
                 {
                   name: NAME,
                   image: args.image,
-                  // The client of the trust repository downloads to where temporary files go.
-                  env: [{ name: "TMPDIR", value: dirname(VERIFIER_FILES.cache) }],
+                  env: [
+                    // The client of the trust repository downloads to where temporary files go.
+                    { name: "TMPDIR", value: dirname(VERIFIER_FILES.cache) },
+                    workloadApiVariable,
+                  ],
                   ports: [{ name: "https", containerPort: VERIFIER_PORT }],
                   readinessProbe: { ...probe, periodSeconds: 2 },
                   livenessProbe: { ...probe, initialDelaySeconds: 10, periodSeconds: 20 },
@@ -182,18 +176,18 @@ export class Verifier extends pulumi.ComponentResource {
                   resources: resources({ cpu: "10m", memory: "64Mi" }, { cpu: "1", memory: "256Mi" }),
                   volumeMounts: [
                     { name: "settings", mountPath: dirname(VERIFIER_FILES.settings), readOnly: true },
-                    { name: "registry", mountPath: dirname(VERIFIER_FILES.password), readOnly: true },
                     { name: "tls", mountPath: dirname(VERIFIER_FILES.certificate), readOnly: true },
                     { name: "cache", mountPath: dirname(VERIFIER_FILES.cache) },
+                    workloadApiMount,
                     apiAccess.mount,
                   ],
                 },
               ],
               volumes: [
                 { name: "settings", configMap: { name: config.metadata.name } },
-                { name: "registry", secret: { secretName: login.metadata.name } },
                 { name: "tls", secret: { secretName: "verifier-tls" } },
                 { name: "cache", emptyDir: { sizeLimit: "16Mi" } },
+                workloadApiVolume,
                 apiAccess.volume,
               ],
             },

@@ -9,10 +9,9 @@ import { Forge } from "../components/forge";
 import { Gate } from "../components/gate";
 import { Gatekeeper, GATEKEEPER_CLIENT, gatekeeperPeer } from "../components/gatekeeper";
 import { Fulcio, FULCIO_URL, fulcioPeer } from "../components/fulcio";
-import { READER, readerLogin } from "../components/lib/registry-config";
 import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { NodeTrust } from "../components/node-trust";
-import { Registry, REGISTRY_HOST, REGISTRY_PORT, REGISTRY_WORKLOAD, registryPeer } from "../components/registry";
+import { Registry, REGISTRY_HOST, REGISTRY_PORT, registryPeer } from "../components/registry";
 import { Rekor, REKOR_HOST, REKOR_URL, rekorPeer } from "../components/rekor";
 import { SigningHealer, signingHealerPeer } from "../components/signing-healer";
 import { Spire, SPIRE_ISSUER, SPIRE_ISSUER_PORT, spireServerPeer, spiffeId } from "../components/spire";
@@ -20,7 +19,8 @@ import { Storage } from "../components/storage";
 import { Tekton } from "../components/tekton";
 import { Triggers } from "../components/triggers";
 import { TUF_PORT, tufPeer, TufRepository } from "../components/tuf-repository";
-import { Verifier, verifierPeer } from "../components/verifier";
+import { Verifier, VERIFIER_WORKLOAD, verifierPeer } from "../components/verifier";
+import { COMPONENTS, IDENTITY_USERS } from "../components/workloads";
 import { UNJAILED_STAGES } from "../policies/admission";
 import { readRepository, stateRepository } from "../trust";
 import type { FactoryConfig } from "./config";
@@ -28,7 +28,8 @@ import { protectData } from "./kept-data";
 import { type ExportedOutputs, SCHEMA } from "./outputs";
 import { readStack } from "./read-stack";
 import { clusterProvider } from "./provider";
-import { factoryImages, image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
+import { factoryImages } from "./factory-images";
+import { image, readToolchain, source, stageImages, type Toolchain } from "./toolchain";
 
 /** The shared services of one cluster. */
 export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutputs<"factory">> => {
@@ -72,9 +73,9 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         workloadApiDriver: image(toolchain, "workload-api-driver"),
       },
       trustDomain: config.trustDomain,
-      clusterName: "factory",
       issuer: authority.issuer,
-      workloads: [CHAINS_WORKLOAD, REGISTRY_WORKLOAD],
+      workloads: COMPONENTS,
+      identityUsers: IDENTITY_USERS,
       verifiers: [fulcioPeer],
       storageClass: storage.storageClass,
     },
@@ -88,6 +89,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       clusterIp: config.registryClusterIp,
       issuer: authority.issuer,
       attestor: signer.identity,
+      reader: spiffeId(config.trustDomain, VERIFIER_WORKLOAD),
       storageClass: storage.storageClass,
       networkPolicies: cluster.networkPolicies,
     },
@@ -232,7 +234,6 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         builderId: chains.builderId,
         callers: { name: GATEKEEPER_CLIENT, caPem: authority.caPem },
       }),
-      registryLogin: registry.readersKey.apply((key) => readerLogin(key, READER)),
       sources: [
         { peer: registryPeer, port: REGISTRY_PORT },
         { peer: rekorPeer, port: TLS_PROXY_PORT },

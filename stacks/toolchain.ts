@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { z } from "zod";
 
 import { FactoryError, type Problem } from "../components/lib/errors";
-import type { FactoryImages } from "../policies/admission";
 
 /** File that the toolchain's builder writes, at the root of the checkout. */
 const LOCK_FILE = join(__dirname, "..", "toolchain.lock.json");
@@ -83,25 +82,3 @@ export const stageImages = (toolchain: Toolchain): Record<string, string> =>
       .filter(([name]) => name.startsWith("stage-"))
       .map(([name, { reference }]) => [name, reference]),
   );
-
-/** Images that Tekton puts beside the steps of every stage. */
-const TEKTON_HELPERS = [
-  "tekton-entrypoint",
-  "tekton-nop",
-  "tekton-workingdirinit",
-  "tekton-sidecarlogresults",
-  "shell",
-];
-
-/**
- * Images that the factory may run.
- *
- * @param falcoImage the image of Falco, which the toolchain does not have
- */
-export const factoryImages = (toolchain: Toolchain, falcoImage?: string): FactoryImages => ({
-  components: [
-    ...Object.values(toolchain.images).map(({ reference }) => reference),
-    ...(falcoImage === undefined ? [] : [falcoImage]),
-  ],
-  stages: [...Object.values(stageImages(toolchain)), ...TEKTON_HELPERS.map((name) => image(toolchain, name))],
-});

@@ -1,6 +1,14 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 
+/** A service account without rights, which says whose pods these are; they mount no token by themselves. */
+export const plainAccount = (
+  resource: string,
+  metadata: { name: string; namespace: string; labels: Record<string, string> },
+  opts: pulumi.CustomResourceOptions,
+): k8s.core.v1.ServiceAccount =>
+  new k8s.core.v1.ServiceAccount(`${resource}-account`, { metadata, automountServiceAccountToken: false }, opts);
+
 /** Arguments of {@link clusterAccount}. */
 export interface ClusterAccountArgs {
   /** Name of the account, of its ClusterRole and of their binding. */
@@ -17,11 +25,7 @@ export const clusterAccount = (
   { name, namespace, labels, rules }: ClusterAccountArgs,
   { child, inNamespace }: { child: pulumi.CustomResourceOptions; inNamespace: pulumi.CustomResourceOptions },
 ) => {
-  const account = new k8s.core.v1.ServiceAccount(
-    `${resource}-account`,
-    { metadata: { name, namespace, labels }, automountServiceAccountToken: false },
-    inNamespace,
-  );
+  const account = plainAccount(resource, { name, namespace, labels }, inNamespace);
   const role = new k8s.rbac.v1.ClusterRole(`${resource}-role`, { metadata: { name, labels }, rules }, child);
   const binding = new k8s.rbac.v1.ClusterRoleBinding(
     `${resource}-role-binding`,

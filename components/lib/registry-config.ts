@@ -6,13 +6,10 @@ export interface Credentials {
   password: string;
 }
 
-/** User who reads every repository; the namespace of a team is the user who reads that team's. */
-export const READER = "reader";
-
-/** The login of a user who reads; the registry's guard makes the same of the same key. */
-export const readerLogin = (key: string, username: string): Credentials => ({
-  username,
-  password: createHmac("sha256", key).update(username).digest("base64url"),
+/** The login that reads a team's repositories; the registry's guard makes the same of the same key. */
+export const readerLogin = (key: string, namespace: string): Credentials => ({
+  username: namespace,
+  password: createHmac("sha256", key).update(namespace).digest("base64url"),
 });
 
 /** A Docker client configuration that knows one registry, and the user that reads it. */

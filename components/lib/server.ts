@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 
+import { plainAccount } from "./accounts";
 import { issueCertificate } from "./certificates";
 import { configHash } from "./hash";
 import { selectorLabels } from "./labels";
@@ -45,7 +46,7 @@ export interface ServerArgs {
    * take them by their names. @default none: everyone is served
    */
   users?: { files: Record<string, pulumi.Input<string>>; path: string; values?: Record<string, pulumi.Input<string>> };
-  /** Whether it gets an identity from SPIRE, as the service account of its name. @default false */
+  /** Whether it asks the Workload API for its identity, which is that of the service account of its name. @default false */
   identity?: boolean;
   /**
    * A server behind it, which alone holds settings and volume, and listens on the pod's loopback address; it starts first
@@ -83,13 +84,7 @@ export const makeServer = (
       { metadata: metadata("users"), stringData: { ...users.files, ...users.values } },
       inNamespace,
     );
-  const account = identity
-    ? new k8s.core.v1.ServiceAccount(
-        `${resource}-account`,
-        { metadata: { name, namespace: args.namespace, labels }, automountServiceAccountToken: false },
-        inNamespace,
-      )
-    : undefined;
+  const account = plainAccount(resource, { name, namespace: args.namespace, labels }, inNamespace);
   const config = new k8s.core.v1.ConfigMap(
     `${resource}-config`,
     { metadata: metadata("config"), data: args.settings },
@@ -158,7 +153,7 @@ export const makeServer = (
             ),
           },
           spec: {
-            ...(account ? { serviceAccountName: account.metadata.name } : {}),
+            serviceAccountName: account.metadata.name,
             automountServiceAccountToken: false,
             enableServiceLinks: false,
             securityContext: restrictedPod,

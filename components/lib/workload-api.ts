@@ -1,7 +1,13 @@
 /** SPIRE's Workload API as a pod sees it: the CSI driver that mounts it, and the file of its socket below the mount. */
 export const WORKLOAD_API = { driver: "csi.spiffe.io", socket: "api.sock" } as const;
 
-/** Service account, and stage, that pushes what a team's runs have made; the only one of a team that has an identity. */
+/** Pods with an identity of their own: those that run as one service account. */
+export interface Workload {
+  namespace: string;
+  serviceAccount: string;
+}
+
+/** Service account, and stage, that pushes what a team's runs have made; the only one of a team that uses its identity. */
 export const PUBLISHER = "publish";
 
 /** The volume that mounts the Workload API. */

@@ -6,6 +6,9 @@ import { type AdmissionRule, messageOf, type ResourceMatch, type Scope } from ".
 /** Kinds of the resources that rules look at, by plural name. */
 const KINDS: Readonly<Record<string, string>> = {
   ciliumnetworkpolicies: "CiliumNetworkPolicy",
+  clusterfederatedtrustdomains: "ClusterFederatedTrustDomain",
+  clusterspiffeids: "ClusterSPIFFEID",
+  clusterstaticentries: "ClusterStaticEntry",
   customruns: "CustomRun",
   namespaces: "Namespace",
   networkpolicies: "NetworkPolicy",

@@ -1,21 +1,26 @@
-import { type AdmissionRule, factoryRules, teamRuns, type RunnablePipeline } from ".";
+import { type AdmissionRule, factoryRules, type Scope, teamRuns, type RunnablePipeline } from ".";
 
 /** Names that stand for what differs from factory to factory. */
 const SAMPLE = {
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   unjailedServiceAccounts: ["ingest-source", "ingest-dependencies", "publish"],
-  images: { components: ["<image>@sha256:..."], stages: ["<image>@sha256:..."] },
+  images: { components: ["<image>@sha256:..."], stages: ["<image>@sha256:..."], identityUsers: [] },
   stack: { users: ["kubernetes-admin"], groups: ["kubeadm:cluster-admins", "system:masters"] },
 };
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "\\<");
 
+const places = {
+  teams: "every team's namespace",
+  factory: "the namespaces of the factory's components",
+  cluster: "the cluster",
+} as const satisfies Record<Extract<Scope, string>, string>;
+
 const section = ({ name, protects, scope, matches, validations }: AdmissionRule): string => {
   const requests = matches.flatMap(({ resources, operations }) =>
     resources.map((resource) => `\`${resource}\` (${operations.join(", ").toLowerCase()})`),
   );
-  const where =
-    scope === "teams" ? "every team's namespace" : scope === "cluster" ? "the cluster" : "the team's namespace";
+  const where = typeof scope === "string" ? places[scope] : "the team's namespace";
   return [
     `## \`${name}\``,
     "",
@@ -45,9 +50,9 @@ export const admissionGuide = (pipeline: RunnablePipeline): string =>
     "## Who is exempt",
     "",
     "- Tekton's controller and Chains write what only they can know, each its own part.",
-    "- Who brings the stacks up changes definitions, namespaces of teams and runtime classes: the users in `stackUsers` and the",
-    "  members of `stackGroups` of the factory's stack. On a cluster that you brought yourself, put your own identity there",
-    "  before the first team; `kubectl auth whoami` shows it.",
+    "- Who brings the stacks up changes definitions, namespaces of teams, runtime classes and what is registered at SPIRE: the",
+    "  users in `stackUsers` and the members of `stackGroups` of the factory's stack. On a cluster that you brought yourself, put",
+    "  your own identity there before the first team; `kubectl auth whoami` shows it.",
     "- Nobody else, and for runs, pods and ways into a pod nobody at all.",
     "",
     "## In an emergency",

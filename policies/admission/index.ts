@@ -8,6 +8,7 @@ import { podForm, podImages } from "./pods";
 import { healedRuns, reservedMetadata } from "./reserved-metadata";
 import type { AdmissionRule } from "./rule";
 import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./runs";
+import { type IdentityUser, identityUsers, registrations } from "./workload-identities";
 
 export { FACTORY_NAMESPACES } from "./factory-images";
 export { UNJAILED_STAGES } from "./network-jail";
@@ -22,6 +23,8 @@ export interface FactoryImages {
   components: readonly string[];
   /** Those that pods of teams may run: the steps of stages, and what Tekton puts beside them. */
   stages: readonly string[];
+  /** Those of the components that use their identities, by account: pods of that account run no others. */
+  identityUsers: readonly IdentityUser[];
 }
 
 /** What the rules of a factory depend on. */
@@ -63,5 +66,7 @@ export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
     resolutionRequests,
     teamNamespaces(stack),
     factoryImages(images.components),
+    identityUsers(images.identityUsers),
+    registrations(stack),
   ];
 };

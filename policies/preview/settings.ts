@@ -1,7 +1,8 @@
 import type { PolicyConfigSchema } from "@pulumi/policy";
 
 import type { RuntimeClasses } from "../../pipelines/tekton";
-import { factoryImages, readToolchain } from "../../stacks/toolchain";
+import { factoryImages } from "../../stacks/factory-images";
+import { readToolchain } from "../../stacks/toolchain";
 import type { FactoryImages } from "../admission";
 import { gatorPath } from "./gator";
 

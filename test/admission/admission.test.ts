@@ -3,6 +3,7 @@ import { accessCases, connectCases } from "./cases/access";
 import type { Case, Request } from "./cases/case";
 import { definitionCases } from "./cases/definitions";
 import { factoryCases } from "./cases/factory";
+import { entry, identityCases } from "./cases/identities";
 import { metadataCases } from "./cases/metadata";
 import { pod, podCases } from "./cases/pods";
 import { goodChild, goodRun, runCases } from "./cases/runs";
@@ -18,6 +19,7 @@ const cases: Case[] = [
   ...accessCases("running"),
   ...definitionCases("question"),
   ...factoryCases("component"),
+  ...identityCases("signer", "component"),
 ];
 
 const networked = {
@@ -68,6 +70,12 @@ describeWithApiServer("admission", () => {
       pod({}, { name: "component", namespace: factorySpace }),
       as.operator,
     );
+    await store(
+      `/api/v1/namespaces/${factorySpace}/pods`,
+      pod({ serviceAccountName: "signer" }, { name: "signer", namespace: factorySpace }),
+      as.operator,
+    );
+    await store("/apis/spire.spiffe.io/v1alpha1/clusterstaticentries", entry("nodes"), as.stack);
     const named = { ...goodRun, metadata: { ...goodRun.metadata, generateName: undefined, name: "run" } };
     await store(`${tekton ?? ""}/pipelineruns`, named, as.member);
     await store(`${tekton ?? ""}/taskruns`, goodChild, as.tekton);
@@ -102,7 +110,7 @@ describeWithApiServer("admission", () => {
     const settings = {
       runtimeClasses: { jailed: "jailed", networked: "networked" },
       unjailedServiceAccounts: [],
-      images: { components: [], stages: [] },
+      images: { components: [], stages: [], identityUsers: [] },
       stack: { users: [], groups: [] },
     };
     const codes = [...factoryRules(settings), teamRuns({ team: "a", namespace: teamSpace }, [pipeline])].flatMap(

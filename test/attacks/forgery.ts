@@ -47,6 +47,7 @@ export const openForger = async (session: Session, built: string, path = parseIm
   const https = await openHttps(session, host);
   const { publisher, attestor } = await stolenLogins(session, path.split("/")[0] ?? "");
   const { username, password } = team.registryCredentials.reader;
+  const login = () => Promise.resolve({ username, password });
   const send = async (asked: ServiceRequest, expected: number) => {
     const answer = await https({ auth: publisher, ...asked, accept: MANIFEST_TYPES });
     if (answer.status === expected) return answer;
@@ -82,7 +83,7 @@ export const openForger = async (session: Session, built: string, path = parseIm
     forward.close();
     return Promise.resolve();
   });
-  const reader = openRegistry({ username, password, ...registry, localPort: forward.port });
+  const reader = openRegistry({ login, ...registry, localPort: forward.port });
   const [statement] = await fetchAttestations(reader, image);
   if (statement === undefined) throw new Error(`no statement lies beside ${built}`);
   const original = await get(`manifests/${image.digest}`);

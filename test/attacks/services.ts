@@ -157,6 +157,13 @@ export const openFulcio = async (session: Session): Promise<(question: FulcioQue
   };
 };
 
+/** What SPIRE's server answers to a command; only who may enter its pod may give one. */
+export const commandSpire = ({ kubectl }: Pick<Session, "kubectl">, command: string[], flags: string[]): Promise<string> =>
+  kubectl.text([
+    ...["exec", "--namespace=ssf-spire", "deployment/spire-server", "--container=spire-server", "--"],
+    ...["/usr/bin/spire-server", ...command, "-socketPath=/run/spire/server/api.sock", ...flags],
+  ]);
+
 /** What a token of SPIRE says. */
 interface TokenClaims {
   /** SPIFFE ID. @default one below `attack/`, which no workload has */
@@ -169,13 +176,15 @@ interface TokenClaims {
 
 /** A token of SPIRE; only who may command SPIRE's server gets one. */
 export const mintToken = async (
-  { kubectl, factory, id }: Pick<Session, "kubectl" | "factory" | "id">,
-  { identity = `spiffe://${factory.trustDomain}/attack/${id}`, audience = "sigstore", seconds = 300 }: TokenClaims = {},
+  session: Pick<Session, "kubectl" | "factory" | "id">,
+  {
+    identity = `spiffe://${session.factory.trustDomain}/attack/${session.id}`,
+    audience = "sigstore",
+    seconds = 300,
+  }: TokenClaims = {},
 ): Promise<string> => {
-  const mint = ["/usr/bin/spire-server", "jwt", "mint", "-socketPath=/run/spire/server/api.sock"];
   const about = [`-spiffeID=${identity}`, `-audience=${audience}`, `-ttl=${seconds}s`];
-  const server = ["exec", "--namespace=ssf-spire", "deployment/spire-server", "--container=spire-server", "--"];
-  return (await kubectl.text([...server, ...mint, ...about])).trim();
+  return (await commandSpire(session, ["jwt", "mint"], about)).trim();
 };
 
 /** Logins of those who write to the registry, each as user and password joined by a colon: as if their tokens were stolen. */

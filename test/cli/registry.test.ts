@@ -92,8 +92,7 @@ describe("a registry behind a local port", () => {
       host,
       localPort: listening.port,
       caPem: certificate.certificatePem,
-      username: "reader",
-      password: "secret",
+      login: () => Promise.resolve({ username: "reader", password: "secret" }),
     };
   });
   afterAll(() => server.close());
@@ -138,7 +137,7 @@ describe("a registry behind a local port", () => {
   });
 
   it("refuses a wrong login, another authority, and another name", async () => {
-    await expect(fetched("service", { password: "wrong" })).rejects.toThrow("HTTP status 401");
+    await expect(fetched("service", { login: () => Promise.resolve({ username: "reader", password: "wrong" }) })).rejects.toThrow("HTTP status 401");
     const foreign = certificateFor("registry.ssf-registry.svc.cluster.local");
     await expect(fetched("service", { caPem: foreign.certificatePem })).rejects.toThrow("self-signed certificate");
     await expect(fetched("service", { host: "registry.evil.example:5000" })).rejects.toThrow("does not match");

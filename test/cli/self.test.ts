@@ -72,30 +72,43 @@ const endpoints = (ready: boolean) => ({
   metadata: { namespace: "ssf-rekor", name: "hook-x", labels: { "kubernetes.io/service-name": "hook" } },
   endpoints: [{ conditions: { ready } }],
 });
-const identity = (change: object = {}) => ({
-  metadata: { name: "ssf-rekor-rekor" },
+/** A pattern of entries, as SPIRE's controller would take it; the factory has none. */
+const pattern = {
+  metadata: { name: "rogue" },
+  spec: { spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/tekton-chains/sa/x", ttl: "1h0m0s", jwtTtl: "5m0s" },
+};
+const registration = (space: string, account: string, changes: object = {}) => ({
+  metadata: { name: `${space}-${account}` },
   spec: {
-    spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}",
-    ttl: "1h0m0s",
-    jwtTtl: "5m0s",
-    namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "ssf-rekor" } },
-    ...change,
-  },
-});
-const registration = (changes: object = {}) => ({
-  metadata: { name: "team-a-publish" },
-  spec: {
-    spiffeID: "spiffe://factory.test/ns/team-a/sa/publish",
-    selectors: ["k8s:ns:team-a", "k8s:sa:publish"],
+    spiffeID: `spiffe://factory.test/ns/${space}/sa/${account}`,
+    parentID: "spiffe://factory.test/nodes",
+    selectors: [`k8s:ns:${space}`, `k8s:sa:${account}`],
     x509SVIDTTL: "1h0m0s",
     jwtSVIDTTL: "5m0s",
     ...changes,
   },
 });
 const nodes = {
-  ...registration({ spiffeID: "spiffe://factory.test/nodes", selectors: ["k8s_psat:cluster:factory"] }),
   metadata: { name: "nodes" },
+  spec: {
+    spiffeID: "spiffe://factory.test/nodes",
+    parentID: "spiffe://factory.test/spire/server",
+    selectors: ["k8s_psat:cluster:factory"],
+    x509SVIDTTL: "1h0m0s",
+    jwtSVIDTTL: "5m0s",
+  },
 };
+const stageRegistrations = ["ingest-source", "ingest-dependencies"].map((stage) => registration("team-a", stage));
+/** What is registered, with the stage that publishes and whatever else registered otherwise. */
+const registered = (publish: object = {}, ...others: object[]) => ({
+  "clusterstaticentries.spire.spiffe.io": [
+    nodes,
+    registration("ssf-rekor", "rekor"),
+    ...stageRegistrations,
+    registration("team-a", "publish", publish),
+    ...others,
+  ],
+});
 const certificate = (status: string, renewalTime: string) => ({
   metadata: { namespace: "ssf-rekor", name: "tls" },
   status: { conditions: [{ type: "Ready", status }], renewalTime, notAfter: "2031-01-01T00:00:00Z" },
@@ -112,8 +125,8 @@ const good = {
   "validatingwebhookconfigurations,mutatingwebhookconfigurations": [webhook("Fail"), gateWebhook(exempt)] as object[],
   constraint: [gateRule()] as object[],
   "endpointslices.discovery.k8s.io": [endpoints(true)] as object[],
-  "clusterspiffeids.spire.spiffe.io": [identity()] as object[],
-  "clusterstaticentries.spire.spiffe.io": [registration(), nodes] as object[],
+  "clusterspiffeids.spire.spiffe.io": [] as object[],
+  ...(registered() as Record<"clusterstaticentries.spire.spiffe.io", object[]>),
   "certificates.cert-manager.io": [certificate("True", "2030-01-01T00:00:00Z")] as object[],
 };
 const webhooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
@@ -129,6 +142,8 @@ const promises: Promises = {
   signedImages: [image, stage],
   rules: ["ssf-rule"],
   gateRules: ["ssf-gate-rule"],
+  trustDomain: "factory.test",
+  components: [{ namespace: "ssf-rekor", serviceAccount: "rekor" }],
   now: new Date("2026-11-23T00:00:00Z"),
 };
 const failures = async (change: Partial<typeof good> = {}, secrets = "", promised = promises) =>
@@ -145,7 +160,7 @@ test("an image that nobody signed as the factory's is named", async () => {
   expect(found).toEqual([`SSF-SELF-016 ${image} is not signed`]);
 });
 
-const bad: [string, Partial<typeof good>, string][] = [
+const bad: [string, Partial<typeof good>, ...string[]][] = [
   [
     "an image by tag",
     { pods: [pod("ssf-rekor", "rekor:1")] },
@@ -219,37 +234,55 @@ const bad: [string, Partial<typeof good>, string][] = [
   ],
   [
     "a long identity",
-    { "clusterspiffeids.spire.spiffe.io": [identity({ ttl: "2h0m0s" })] },
-    "010 ssf-rekor-rekor: ttl 2h0m0s",
+    registered({ x509SVIDTTL: "24h0m0s" }),
+    "010 team-a-publish: ttl 24h0m0s",
+    "011 team-a-publish: not as it was made, gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-a, k8s:sa:publish",
   ],
   [
     "tokens of the default length",
-    { "clusterspiffeids.spire.spiffe.io": [identity({ jwtTtl: "" })] },
-    "010 ssf-rekor-rekor: jwtTtl ",
-  ],
-  [
-    "a long identity of a stage",
-    { "clusterstaticentries.spire.spiffe.io": [registration({ x509SVIDTTL: "24h0m0s" })] },
-    "010 team-a-publish: ttl 24h0m0s",
+    registered({ jwtSVIDTTL: undefined }),
+    "010 team-a-publish: jwtTtl ",
+    "011 team-a-publish: not as it was made, gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-a, k8s:sa:publish",
   ],
   [
     "an identity of a stage for every account of its namespace",
-    { "clusterstaticentries.spire.spiffe.io": [registration({ selectors: ["k8s:ns:team-a"] })] },
-    "011 team-a-publish gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-a",
+    registered({ selectors: ["k8s:ns:team-a"] }),
+    "011 team-a-publish: not as it was made, gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-a",
   ],
   [
     "an identity of a stage for pods with a label",
-    {
-      "clusterstaticentries.spire.spiffe.io": [
-        registration({ selectors: ["k8s:ns:team-b", "k8s:sa:publish", "k8s:pod-label:app:x"] }),
-      ],
-    },
-    "011 team-a-publish gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-b, k8s:sa:publish, k8s:pod-label:app:x",
+    registered({ selectors: ["k8s:ns:team-a", "k8s:pod-label:app:x"] }),
+    "011 team-a-publish: not as it was made, gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-a, k8s:pod-label:app:x",
   ],
   [
-    "an identity for another account",
-    { pods: [pod("ssf-rekor", image, { serviceAccountName: "other" })] },
-    "011 ssf-rekor-rekor also selects ssf-rekor/pod as other",
+    "an identity of a stage that may command SPIRE's server",
+    registered({ admin: true }),
+    "011 team-a-publish: not as it was made, gives spiffe://factory.test/ns/team-a/sa/publish to k8s:ns:team-a, k8s:sa:publish",
+  ],
+  [
+    "the signer's identity for another stage",
+    registered({}, registration("team-a", "build", { spiffeID: "spiffe://factory.test/ns/tekton-chains/sa/x" })),
+    "011 team-a-build: nobody's, gives spiffe://factory.test/ns/tekton-chains/sa/x to k8s:ns:team-a, k8s:sa:build",
+  ],
+  [
+    "an identity of a component that is not there",
+    registered({}, registration("ssf-rekor", "other")),
+    "011 ssf-rekor-other: nobody's, gives spiffe://factory.test/ns/ssf-rekor/sa/other to k8s:ns:ssf-rekor, k8s:sa:other",
+  ],
+  [
+    "identities by a pattern",
+    { "clusterspiffeids.spire.spiffe.io": [pattern] },
+    "011 rogue: nobody's, gives spiffe://{{ .TrustDomain }}/ns/tekton-chains/sa/x",
+  ],
+  [
+    "a stage without an identity",
+    { "clusterstaticentries.spire.spiffe.io": [nodes, registration("ssf-rekor", "rekor"), ...stageRegistrations] },
+    "011 team-a-publish: not there",
+  ],
+  [
+    "nodes that are not registered",
+    { "clusterstaticentries.spire.spiffe.io": registered()["clusterstaticentries.spire.spiffe.io"].slice(1) },
+    "011 nodes: not there",
   ],
   [
     "a certificate that is not ready",
@@ -291,8 +324,8 @@ const bad: [string, Partial<typeof good>, string][] = [
   ["a factory without gate", { [webhooks]: [webhook("Fail")] }, "015 validation.gatekeeper.sh: not there"],
 ];
 
-test.each(bad)("finds %s", async (_, change, expected) => {
-  expect(await failures(change)).toEqual([`SSF-SELF-${expected}`]);
+test.each(bad)("finds %s", async (_, change, ...expected) => {
+  expect(await failures(change)).toEqual(expected.map((one) => `SSF-SELF-${one}`));
 });
 
 test.each([
@@ -338,7 +371,11 @@ const world: RequestWorld = {
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   goodRun,
   task: "task",
-  images: { components: ["registry.test/component@sha256:1"], stages: ["registry.test/a@sha256:2"] },
+  images: {
+    components: ["registry.test/component@sha256:1"],
+    stages: ["registry.test/a@sha256:2"],
+    identityUsers: [{ namespace: "signing", serviceAccount: "signer", images: ["registry.test/component@sha256:1"] }],
+  },
   networkPolicy: "deny-all",
   run: "run",
   pod: "pod",
@@ -421,18 +458,18 @@ test("status shows version, readiness, identity, expiry, log and runs without a 
     version: "v1",
     ready: 1,
     wanted: 2,
-    identity: "spiffe://f.test/ns/ssf-rekor/sa/rekor",
+    identity: "spiffe://factory.test/ns/ssf-rekor/sa/rekor",
   };
-  const found = componentsOf(list(image, { readyReplicas: 1, replicas: 2 }), images, objects, "f.test");
+  const found = componentsOf(list(image, { readyReplicas: 1, replicas: 2 }), images, objects.registrations);
   expect(found).toEqual([component]);
   const daemons = list(stage, { numberReady: 0, desiredNumberScheduled: 1 });
-  expect(componentsOf(daemons, images, { ...objects, identities: [] }, "f.test")).toEqual([
+  expect(componentsOf(daemons, images, [])).toEqual([
     { ...component, version: undefined, ready: 0, wanted: 1, identity: undefined },
   ]);
   const firstExpiry = firstExpiryOf(objects.certificates);
   expect(describeInside({ components: found, firstExpiry, log: { entries: 3, rootHash: "ab" }, unsigned: 0 })).toEqual([
     "component        version  ready  identity",
-    "ssf-rekor/rekor  v1       1/2    spiffe://f.test/ns/ssf-rekor/sa/rekor",
+    "ssf-rekor/rekor  v1       1/2    spiffe://factory.test/ns/ssf-rekor/sa/rekor",
     "first certificate to end: ssf-rekor/tls, 2031-01-01T00:00:00Z",
     "log: 3 entries, root ab",
     "runs without a signature: 0",

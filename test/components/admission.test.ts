@@ -8,7 +8,11 @@ import { inputAt, render, type Rendering } from "../support/render";
 
 const args = {
   unjailedServiceAccounts: ["publish"],
-  images: { components: ["component@sha256:1"], stages: ["stage@sha256:2"] },
+  images: {
+    components: ["component@sha256:1"],
+    stages: ["stage@sha256:2"],
+    identityUsers: [{ namespace: "signing", serviceAccount: "signer", images: ["component@sha256:1"] }],
+  },
   stackUsers: ["builder"],
   stackGroups: ["builders"],
 };
@@ -91,12 +95,14 @@ describe("Admission", () => {
       "definitions",
       "factory-images",
       "healed-runs",
+      "identity-users",
       "network-jail",
       "network-policies",
       "pod-access",
       "pod-form",
       "pod-images",
       "pod-status",
+      "registrations",
       "reserved-metadata",
       "resolution-requests",
       "run-reference",

@@ -1,5 +1,3 @@
-import * as pulumi from "@pulumi/pulumi";
-
 import { Gate } from "../../components/gate";
 import { gatekeeperPeer } from "../../components/gatekeeper";
 import { NetworkPolicies } from "../../components/lib/network-policies";
@@ -25,7 +23,6 @@ describe("Verifier", () => {
         image: testImage("verifier"),
         issuer: "ssf-ca",
         settings,
-        registryLogin: pulumi.secret({ username: "reader", password: "secret-of-reader" }),
         sources: [{ peer, port: 5000 }],
         client: gatekeeperPeer,
         networkPolicies,
@@ -43,7 +40,6 @@ describe("Verifier", () => {
       "cilium.io/v2:CiliumNetworkPolicy verifier-api",
       "core/v1:ConfigMap verifier-config",
       "core/v1:Namespace verifier-ns",
-      "core/v1:Secret verifier-registry-login",
       "core/v1:Service verifier-service",
       "core/v1:ServiceAccount verifier-account",
       "networking.k8s.io/v1:NetworkPolicy verifier-policy",
@@ -70,7 +66,7 @@ describe("Verifier", () => {
     expect(container.securityContext).toMatchObject({ readOnlyRootFilesystem: true });
     const writable = container.volumeMounts.filter(({ readOnly }) => readOnly !== true);
     expect(writable.map(({ mountPath }) => mountPath)).toEqual(["/var/cache/verifier"]);
-    expect(container.env).toEqual([{ name: "TMPDIR", value: "/var/cache/verifier" }]);
+    expect(container.env).toContainEqual({ name: "TMPDIR", value: "/var/cache/verifier" });
   });
 
   test("is asked by Gatekeeper, asks registry and log, and reaches nothing else", async () => {
@@ -89,13 +85,30 @@ describe("Verifier", () => {
     expect(verifierPeer.namespaceSelector).toEqual({ matchLabels: { "kubernetes.io/metadata.name": "ssf-verifier" } });
   });
 
-  test("its password is secret, and its settings are what the program reads", async () => {
-    expect(rendering.get("verifier-registry-login")).toMatchObject({
-      secrets: expect.arrayContaining([expect.stringMatching(/^stringData/)]) as string[],
+  test("logs in with its identity, and has no password", () => {
+    const pod = inputAt(rendering.get("verifier-deployment"), "spec.template.spec") as {
+      volumes: object[];
+      containers: { env: object[]; volumeMounts: object[] }[];
+    };
+    expect(pod).toMatchObject({ serviceAccountName: "verifier" });
+    expect(pod.volumes).toContainEqual({ name: "workload-api", csi: { driver: "csi.spiffe.io", readOnly: true } });
+    const [container] = pod.containers;
+    expect(container?.env).toContainEqual({
+      name: "SPIFFE_ENDPOINT_SOCKET",
+      value: "unix:///spiffe-workload-api/api.sock",
     });
+    expect(container?.volumeMounts).toContainEqual({
+      name: "workload-api",
+      mountPath: "/spiffe-workload-api",
+      readOnly: true,
+    });
+    const secrets = pod.volumes.filter((volume) => "secret" in volume);
+    expect(secrets).toEqual([{ name: "tls", secret: { secretName: "verifier-tls" } }]);
+  });
+
+  test("its settings are what the program reads", async () => {
     const text = inputAt(rendering.get("verifier-config"), "data") as Record<string, string>;
     expect(verifierSettingsSchema.parse(JSON.parse(text["settings.json"] ?? ""))).toEqual(settings);
-    expect(JSON.stringify(text)).not.toContain("secret-of-reader");
     await expect(valueOf(verifier.url)).resolves.toBe("https://verifier.ssf-verifier.svc:8443/verify");
   });
 });

@@ -166,9 +166,12 @@ describe("Spire", () => {
       workloadApiDriver: testImage("workload-api-driver"),
     },
     trustDomain: "factory.example",
-    clusterName: "factory",
     issuer: "ssf-ca",
-    workloads: [{ namespace: "signing", serviceAccount: "signer", labels: { app: "signer" } }],
+    workloads: [
+      { namespace: "signing", serviceAccount: "signer" },
+      { namespace: "serving", serviceAccount: "server" },
+    ],
+    identityUsers: [{ namespace: "signing", serviceAccount: "signer" }],
     verifiers: [peer],
   };
   let rendering: Rendering;
@@ -202,50 +205,90 @@ describe("Spire", () => {
         "rbac.authorization.k8s.io/v1:ClusterRoleBinding spire-role-binding",
         "rbac.authorization.k8s.io/v1:Role spire-bundle-role",
         "rbac.authorization.k8s.io/v1:RoleBinding spire-bundle-role-binding",
-        "spire.spiffe.io/v1alpha1:ClusterSPIFFEID spire-identity-signing-signer",
+        "spire.spiffe.io/v1alpha1:ClusterStaticEntry spire-identity-serving-server",
+        "spire.spiffe.io/v1alpha1:ClusterStaticEntry spire-identity-signing-signer",
         "spire.spiffe.io/v1alpha1:ClusterStaticEntry spire-nodes",
         "storage.k8s.io/v1:CSIDriver spire-workload-api",
-        "admissionregistration.k8s.io/v1:ValidatingWebhookConfiguration spire-webhook",
       ].toSorted(),
     );
   });
 
   test("an identity is made of namespace and service account, and lives an hour at most", () => {
-    const { spec } = rendering.get("spire-identity-signing-signer").inputs as {
-      spec: { spiffeIDTemplate: string; namespaceSelector: object };
-    };
-    expect(spec).toEqual({
-      spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}",
-      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "signing" } },
-      podSelector: { matchLabels: { app: "signer" } },
-      ttl: "1h0m0s",
-      jwtTtl: "5m0s",
+    expect(rendering.get("spire-identity-signing-signer").inputs).toMatchObject({
+      kind: "ClusterStaticEntry",
+      metadata: { name: "signing-signer" },
+    });
+    expect(rendering.get("spire-identity-signing-signer").inputs.spec).toEqual({
+      spiffeID: "spiffe://factory.example/ns/signing/sa/signer",
+      parentID: "spiffe://factory.example/nodes",
+      selectors: ["k8s:ns:signing", "k8s:sa:signer"],
+      x509SVIDTTL: "1h0m0s",
+      jwtSVIDTTL: "5m0s",
     });
     expect(spiffeId("factory.example", { namespace: "signing", serviceAccount: "signer" })).toBe(
       "spiffe://factory.example/ns/signing/sa/signer",
     );
-    expect(JSON.parse(serverConfiguration(args)["server.json"] ?? "")).toMatchObject({
-      server: { default_x509_svid_ttl: "1h", default_jwt_svid_ttl: "5m", trust_domain: "factory.example" },
-    });
   });
 
-  test("nodes prove themselves by their agents' tokens, and agents know the server by its certificates", () => {
-    expect(JSON.parse(serverConfiguration(args)["server.json"] ?? "")).toMatchObject({
+  const settings = serverConfiguration("factory.example");
+  const server = JSON.parse(settings["server.json"] ?? "") as { plugins: Record<string, Record<string, object>> };
+
+  test("the server's own lifetimes are as short, and what it knows outlives its pod", () => {
+    expect(server).toMatchObject({
+      server: {
+        trust_domain: "factory.example",
+        data_dir: "/var/lib/spire",
+        ca_ttl: "24h",
+        default_x509_svid_ttl: "1h",
+        default_jwt_svid_ttl: "5m",
+      },
       plugins: {
-        NodeAttestor: {
-          k8s_psat: {
-            plugin_data: { clusters: { factory: { service_account_allow_list: ["ssf-spire-agent:spire-agent"] } } },
+        DataStore: {
+          sql: {
+            plugin_data: { database_type: "sqlite3", connection_string: "/var/lib/spire/datastore.sqlite3" },
           },
         },
+        KeyManager: { disk: { plugin_data: { keys_path: "/var/lib/spire/keys.json" } } },
       },
     });
-    const agent = JSON.parse(agentConfiguration(args)["agent.json"] ?? "") as { agent: Record<string, unknown> };
+    const { initContainers, volumes } = inputAt(rendering.get("spire-deployment"), "spec.template.spec") as {
+      initContainers: { volumeMounts: object[] }[];
+      volumes: object[];
+    };
+    expect(initContainers[0]?.volumeMounts).toContainEqual({ name: "data", mountPath: "/var/lib/spire" });
+    expect(volumes).toContainEqual({ name: "data", persistentVolumeClaim: { claimName: "spire-data" } });
+  });
+
+  test("nodes prove themselves by their agents' tokens and by nothing else, and agents know the server by its certificates", () => {
+    expect(server.plugins.NodeAttestor).toEqual({
+      k8s_psat: {
+        plugin_data: { clusters: { factory: { service_account_allow_list: ["ssf-spire-agent:spire-agent"] } } },
+      },
+    });
+    const agent = JSON.parse(agentConfiguration("factory.example")["agent.json"] ?? "") as {
+      agent: Record<string, unknown>;
+      plugins: Record<string, object>;
+    };
+    expect(Object.keys(agent.plugins.NodeAttestor ?? {})).toEqual(["k8s_psat"]);
     expect(agent.agent).toMatchObject({ trust_bundle_path: "/run/spire/bundle/bundle.crt" });
     expect(agent.agent).not.toHaveProperty("insecure_bootstrap");
+    expect(agent.agent).not.toHaveProperty("join_token");
     expect(JSON.stringify(agent)).not.toContain("skip_kubelet_verification");
   });
 
-  test("what a team registers may run on every node of the cluster", () => {
+  test("what is registered is entries by namespace and account alone: no other kind is looked at", () => {
+    expect(JSON.parse(settings["controller-manager.json"] ?? "")).toMatchObject({
+      reconcile: { clusterStaticEntries: true },
+    });
+    const { rules } = rendering.get("spire-role").inputs as { rules: { apiGroups: string[]; resources: string[] }[] };
+    const kinds = rules.filter(({ apiGroups }) => apiGroups.includes("spire.spiffe.io"));
+    expect(kinds.flatMap(({ resources }) => resources)).toEqual([
+      "clusterstaticentries",
+      "clusterstaticentries/status",
+    ]);
+  });
+
+  test("what is registered may run on every node of the cluster", () => {
     expect(rendering.get("spire-nodes").inputs.spec).toMatchObject({
       spiffeID: "spiffe://factory.example/nodes",
       parentID: "spiffe://factory.example/spire/server",
@@ -253,7 +296,7 @@ describe("Spire", () => {
     });
   });
 
-  test("the Workload API reaches the named workloads only", () => {
+  test("the Workload API reaches those that ask it only", () => {
     const driver = inputAt(rendering.get("spire-agent-daemon-set"), "spec.template.spec.containers.1") as {
       args: string[];
     };

@@ -8,6 +8,7 @@ const args = {
   clusterIp: "10.96.0.50",
   issuer: "ssf-ca",
   attestor: "spiffe://factory.test/ns/signing/sa/signer",
+  reader: "spiffe://factory.test/ns/gate/sa/verifier",
 };
 
 describe("Registry", () => {
@@ -62,6 +63,7 @@ describe("Registry", () => {
         "--audience=registry.ssf-registry.svc.cluster.local:5000",
         "--publisher=publish",
         "--attestor=spiffe://factory.test/ns/signing/sa/signer",
+        "--reader=spiffe://factory.test/ns/gate/sa/verifier",
       ]),
     );
   });

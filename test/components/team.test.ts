@@ -62,6 +62,8 @@ describe("Team", () => {
       "networking.k8s.io/v1:NetworkPolicy team-egress-publish",
       "rbac.authorization.k8s.io/v1:Role team-member",
       "rbac.authorization.k8s.io/v1:RoleBinding team-members",
+      "spire.spiffe.io/v1alpha1:ClusterStaticEntry team-identity-ingest-dependencies",
+      "spire.spiffe.io/v1alpha1:ClusterStaticEntry team-identity-ingest-source",
       "spire.spiffe.io/v1alpha1:ClusterStaticEntry team-identity-publish",
       "tekton.dev/v1:Task team-task-go-build",
     ]);
@@ -130,7 +132,7 @@ describe("Team", () => {
     });
   });
 
-  test("registers the stage that publishes, and no other, before any definition exists", () => {
+  test("registers the stages with a network, and no jailed one, before any definition exists", () => {
     expect(rendering.get("team-identity-publish").inputs).toMatchObject({
       metadata: { name: "team-payments-publish" },
       spec: {
@@ -141,7 +143,15 @@ describe("Team", () => {
         jwtSVIDTTL: "5m0s",
       },
     });
-    expect(rendering.get("team-task-go-build").dependsOn).toContain("team-identity-publish");
+    const entries = rendering.resources.filter(({ name }) => name.startsWith("team-identity-"));
+    expect(entries.map(({ inputs }) => (inputs.spec as { spiffeID: string }).spiffeID).sort()).toEqual(
+      ["ingest-dependencies", "ingest-source", "publish"].map(
+        (stage) => `spiffe://factory.test/ns/team-payments/sa/${stage}`,
+      ),
+    );
+    expect(rendering.get("team-task-go-build").dependsOn).toEqual(
+      expect.arrayContaining(entries.map(({ name }) => name)),
+    );
   });
 
   test("adds nothing to a definition, whose signature would break", () => {

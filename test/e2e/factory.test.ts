@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { COMPONENTS } from "../../components/workloads";
 import type { Network, Stage } from "../../pipelines";
 import type { RunTraffic } from "../../tools/cli/flows";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
@@ -265,6 +266,11 @@ describe("what the factory promises of itself", () => {
       expect(status.components.find(({ name }) => name === "tekton-chains-controller")?.identity).toMatch(
         /^spiffe:.*tekton-chains/,
       );
+      const shown = status.components.flatMap(({ identity = "" }) => identity.split("/ns/")[1] ?? []);
+      expect(COMPONENTS.map(({ namespace, serviceAccount }) => `${namespace}/sa/${serviceAccount}`)).toEqual(
+        expect.arrayContaining(shown),
+      );
+      expect(new Set(shown).size).toBe(COMPONENTS.length);
       expect(Date.parse(status.firstExpiry.notAfter)).toBeGreaterThan(Date.now());
       expect(status.log.entries).toBeGreaterThan(0);
       expect(status.log.rootHash).toMatch(/^[0-9a-f]{64}$/);

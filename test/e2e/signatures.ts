@@ -115,7 +115,8 @@ export const describeSignatures = (context: () => ProbeContext): void => {
         const { registry, provenance } = team;
         const forward = await kubectl.portForward(registry.namespace, registry.service, 5000);
         try {
-          const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
+          const login = () => Promise.resolve(team.registryCredentials.reader);
+          const client = openRegistry({ login, ...registry, localPort: forward.port });
           const [host = "", ...path] = repository.split("/");
           const faults = numbers.flat().map(async (number) => {
             const digest = digestOf(number);

@@ -5,13 +5,15 @@ import { delimiter, join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
 import { falcoFiles } from "../../components/falco";
+import { COMPONENTS } from "../../components/workloads";
 import { type Task, type TektonObject, verifyDefinition } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { FACTORY_NAMESPACES } from "../../policies/admission";
 import { factoryStack } from "../../stacks/factory";
 import { parseOutputs, SCHEMA } from "../../stacks/outputs";
 import { teamStack } from "../../stacks/team";
-import { factoryImages, image, readToolchain, source, stageImages } from "../../stacks/toolchain";
+import { factoryImages } from "../../stacks/factory-images";
+import { image, readToolchain, source, stageImages } from "../../stacks/toolchain";
 import { images } from "../../tools/toolchain/images";
 import { writeFiles } from "../../trust";
 import { ceremony } from "../trust/support/world";
@@ -181,6 +183,38 @@ describe("stack of kind factory", () => {
     const before = new Set(rendering.get("gatekeeper").dependsOn);
     const late = workloads.filter(({ name, parent }) => !before.has(name) && parent !== "gatekeeper");
     expect(late.map(({ name }) => name)).toEqual([]);
+  });
+
+  test("registers the account of every pod that reaches anybody, once, and takes the images of those that use it", () => {
+    const pods = rendering.resources
+      .filter(({ type }) => /:(Deployment|DaemonSet|StatefulSet|Job)$/.test(type))
+      .map((workload) => ({
+        namespace: String(inputAt(workload, "metadata.namespace")),
+        ...(inputAt(workload, "spec.template.spec") as {
+          serviceAccountName?: string;
+          containers: { image: string; command?: string[] }[];
+          initContainers?: { image: string; command?: string[] }[];
+          volumes?: { csi?: { driver: string } }[];
+        }),
+      }));
+    const place = ({ namespace, serviceAccount = "default" }: { namespace: string; serviceAccount?: string }) =>
+      `${namespace}/${serviceAccount}`;
+    const placeOf = (pod: (typeof pods)[number]) => place({ ...pod, serviceAccount: pod.serviceAccountName });
+    const chart = COMPONENTS.filter(({ namespace }) => namespace === "ssf-cert-manager").map(place);
+    const withoutIdentity = ["ssf-node-trust/default", "ssf-spire-agent/spire-agent", "ssf-spire/spire-server"];
+    expect([...new Set([...pods.map(placeOf), ...chart])].sort()).toEqual(
+      [...COMPONENTS.map(place), ...withoutIdentity].sort(),
+    );
+
+    const { identityUsers } = factoryImages(readToolchain());
+    const listening = pods.filter(({ volumes = [] }) => volumes.some(({ csi }) => csi?.driver === "csi.spiffe.io"));
+    expect(listening.map(placeOf).sort()).toEqual(identityUsers.map(place).sort());
+    for (const pod of listening) {
+      const containers = [...pod.containers, ...(pod.initContainers ?? [])];
+      const own = identityUsers.find((user) => place(user) === placeOf(pod))?.images ?? [];
+      expect([...new Set(containers.map(({ image: runs }) => runs))].sort()).toEqual([...own].sort());
+      expect(containers.map(({ command }) => command)).toEqual(containers.map(() => undefined));
+    }
   });
 
   test("gives no object an empty list of labels or annotations, which every update would add again", () => {

@@ -11,7 +11,9 @@ describeWithFactory("teams, by the real engine, on a real API server", (served) 
     `/api/v1/namespaces/team-${team}`,
     `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/ssf-runs-team-${team}`,
     `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/ssf-runs-team-${team}`,
-    `/apis/spire.spiffe.io/v1alpha1/clusterstaticentries/team-${team}-publish`,
+    ...["ingest-source", "ingest-dependencies", "publish"].map(
+      (stage) => `/apis/spire.spiffe.io/v1alpha1/clusterstaticentries/team-${team}-${stage}`,
+    ),
   ];
   const recordsOf = (team: string) =>
     `/api/v1/namespaces/ssf-verifier/configmaps?labelSelector=secure-software-factory.dev%2Fverified-team%3D${team}`;
@@ -38,7 +40,7 @@ describeWithFactory("teams, by the real engine, on a real API server", (served) 
         `team-${team}`,
         `ssf-runs-team-${team}`,
         `ssf-runs-team-${team}`,
-        `team-${team}-publish`,
+        ...["ingest-source", "ingest-dependencies", "publish"].map((stage) => `team-${team}-${stage}`),
         team,
       ]);
   });

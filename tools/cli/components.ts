@@ -7,7 +7,7 @@ import { openCheckpoint } from "./checkpoint";
 import { columns } from "./columns";
 import type { Kubectl } from "./kubectl";
 import { openLog } from "./log";
-import { type ClusterObjects, readObjects, selects } from "./self-cluster";
+import { type ClusterObjects, readObjects } from "./self-cluster";
 
 /** A workload of the factory and how it stands. */
 export interface Component {
@@ -38,7 +38,6 @@ const workloads = z.object({
       metadata: z.object({ namespace: z.string(), name: z.string() }),
       spec: z.object({
         template: z.object({
-          metadata: z.object({ labels: z.record(z.string(), z.string()).default({}) }).default({ labels: {} }),
           spec: z.object({
             serviceAccountName: z.string().default("default"),
             containers: z.array(z.object({ image: z.string() })),
@@ -55,31 +54,34 @@ const workloads = z.object({
   ),
 });
 
+/** Identities of the pods of an account: of every entry that fits all of them. */
+const identitiesOf = (
+  registrations: ClusterObjects["registrations"],
+  namespace: string,
+  serviceAccount: string,
+): string[] => {
+  const known = [`k8s:ns:${namespace}`, `k8s:sa:${serviceAccount}`];
+  return registrations
+    .filter(({ spec }) => spec.selectors.every((selector) => known.includes(selector)))
+    .map(({ spec }) => spec.spiffeID);
+};
+
 /** Workloads with version, readiness and identity. Pure: all that counts is in the arguments. */
 export const componentsOf = (
   list: unknown,
   images: Toolchain["images"],
-  { identities, namespaces }: Pick<ClusterObjects, "identities" | "namespaces">,
-  trustDomain: string,
+  registrations: ClusterObjects["registrations"],
 ): Component[] =>
   workloads.parse(list).items.map(({ metadata: { namespace, name }, spec: { template }, status }) => {
     const { serviceAccountName, containers } = template.spec;
-    const labels = namespaces.find(({ metadata }) => metadata.name === namespace)?.metadata.labels ?? {};
-    const identity = identities.find(
-      ({ spec }) => selects(spec.namespaceSelector, labels) && selects(spec.podSelector, template.metadata.labels),
-    );
-    const values: Record<string, string> = {
-      ".TrustDomain": trustDomain,
-      ".PodMeta.Namespace": namespace,
-      ".PodSpec.ServiceAccountName": serviceAccountName,
-    };
+    const identities = identitiesOf(registrations, namespace, serviceAccountName);
     return {
       namespace,
       name,
       version: Object.values(images).find(({ reference }) => reference === containers[0]?.image)?.version,
       ready: status.numberReady ?? status.readyReplicas,
       wanted: status.desiredNumberScheduled ?? status.replicas,
-      identity: identity?.spec.spiffeIDTemplate.replace(/\{\{\s*(\S+)\s*\}\}/g, (_, key: string) => values[key] ?? "?"),
+      identity: identities.length === 0 ? undefined : identities.join(", "),
     };
   });
 
@@ -117,17 +119,15 @@ export const lookInside = async (
   { provenance }: StackOutputs["factory"],
   images: Toolchain["images"],
 ): Promise<Inside> => {
-  const [list, identities, namespaces, certificates, log, unsigned] = await Promise.all([
+  const [list, registrations, certificates, log, unsigned] = await Promise.all([
     kubectl.json(["get", "deployments,daemonsets", "--all-namespaces"]),
-    orNothing(readObjects(kubectl, "identities")),
-    readObjects(kubectl, "namespaces"),
+    orNothing(readObjects(kubectl, "registrations")),
     orNothing(readObjects(kubectl, "certificates")),
     orNothing(logState(kubectl, provenance)),
     orNothing(kubectl.text(["get", "--raw", unsignedPath])),
   ]);
-  const trustDomain = new URL(provenance.signer.identity).host;
   return {
-    components: componentsOf(list, images, { identities: identities ?? [], namespaces }, trustDomain),
+    components: componentsOf(list, images, registrations ?? []),
     firstExpiry: firstExpiryOf(certificates ?? []),
     log,
     unsigned: unsigned === undefined ? undefined : z.array(z.unknown()).parse(JSON.parse(unsigned)).length,

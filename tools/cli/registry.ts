@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { sha256 } from "../../components/lib/digest";
 import { FactoryError } from "../../components/lib/errors";
+import type { Credentials } from "../../components/lib/registry-config";
 import { sbomMediaType } from "../../pipelines/stages/scan";
 import { openService, type ServiceAccess } from "./service";
 
@@ -30,8 +31,8 @@ export const parseImage = (text: string): ImageReference => {
 
 /** Where and as whom to read a registry. */
 export interface RegistryAccess extends Omit<ServiceAccess, "auth"> {
-  username: string;
-  password: string;
+  /** As it is at that moment: the login of an identity lasts for minutes only. */
+  login: () => Promise<Credentials>;
 }
 
 /** A client for reading one registry. */
@@ -62,9 +63,13 @@ const unreadable = (path: string, given: string) =>
 const digestOf = (content: Buffer): string => `sha256:${sha256(content)}`;
 
 /** A client that connects to a local port, and checks the certificate for the registry's real name. */
-export const openRegistry = ({ username, password, ...service }: RegistryAccess): Registry => {
+export const openRegistry = ({ login, ...service }: RegistryAccess): Registry => {
   const { host } = service;
-  const get = openService({ ...service, auth: `${username}:${password}` }, unreadable);
+  const auth = async (): Promise<string> => {
+    const { username, password } = await login();
+    return `${username}:${password}`;
+  };
+  const get = openService({ ...service, auth }, unreadable);
   return {
     manifest: async (path, tagOrDigest) => {
       const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, MANIFEST_TYPES);

@@ -1,6 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { EXEMPT_NAMESPACES } from "../../components/gatekeeper";
 import { GATE_LABEL, TEAM_LABEL } from "../../components/lib/labels";
+import type { Workload } from "../../components/lib/workload-api";
+import { nodesRegistration, type Registration, workloadRegistration } from "../../components/spire";
+import { UNJAILED_STAGES } from "../../policies/admission";
 import type { Check } from "./provenance";
 import { type ClusterObjects, selects } from "./self-cluster";
 
@@ -16,6 +19,10 @@ export interface Promises {
   rules: readonly string[];
   /** Rules of the gate that must be there. */
   gateRules: readonly string[];
+  /** Name that every identity begins with. */
+  trustDomain: string;
+  /** Components that have an identity. */
+  components: readonly Workload[];
   now: Date;
 }
 
@@ -31,7 +38,10 @@ const titles = {
   tokens: ["SSF-SELF-008", "no long-lived token of a service account exists"],
   mounts: ["SSF-SELF-009", "tokens are mounted automatically only where listed"],
   lifetimes: ["SSF-SELF-010", "identities live an hour at most"],
-  identities: ["SSF-SELF-011", "only the named workloads have an identity"],
+  identities: [
+    "SSF-SELF-011",
+    "only the factory's components and the stages with a network are registered for an identity, as they were made",
+  ],
   certificates: ["SSF-SELF-012", "every certificate is ready and not past its renewal"],
   podSecurity: ["SSF-SELF-013", "every namespace has its level of Pod Security"],
   gate: ["SSF-SELF-014", "every rule of the gate is enforced by the webhook"],
@@ -225,14 +235,23 @@ const isWithin = (duration: string, limit: number): boolean => {
   return length !== undefined && length > 0 && length <= limit;
 };
 
-/** What names the pods of an entry: all nodes, or namespace and account and nothing that a pod says of itself. */
-const isNamedBy = (spiffeId: string, selectors: readonly string[]): boolean => {
-  const [, namespace, account] = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(spiffeId) ?? [];
-  if (namespace === undefined) return selectors.every((selector) => selector.startsWith("k8s_psat:cluster:"));
-  return [`k8s:ns:${namespace}`, `k8s:sa:${account ?? ""}`].every((selector) => selectors.includes(selector));
+/** What must be registered: the nodes, the factory's components, and of each team the stages with a network. */
+const expectedRegistrations = (
+  { namespaces }: ClusterObjects,
+  { trustDomain, components }: Promises,
+): Registration[] => {
+  const teams = namespaces.filter(({ metadata }) => TEAM_LABEL in metadata.labels);
+  const stages = teams.flatMap(({ metadata: { name } }) =>
+    UNJAILED_STAGES.map((serviceAccount) => ({ namespace: name, serviceAccount })),
+  );
+  return [
+    nodesRegistration(trustDomain),
+    ...[...components, ...stages].map((workload) => workloadRegistration(trustDomain, workload)),
+  ];
 };
 
-const checkIdentities = ({ identities, registrations, pods, namespaces }: ClusterObjects): Check[] => {
+const checkIdentities = (objects: ClusterObjects, promises: Promises): Check[] => {
+  const { identities, registrations } = objects;
   const lives = [
     ...identities.map(({ metadata: { name }, spec: { ttl, jwtTtl } }) => ({ name, ttl, jwtTtl })),
     ...registrations.map(({ metadata: { name }, spec }) => ({ name, ttl: spec.x509SVIDTTL, jwtTtl: spec.jwtSVIDTTL })),
@@ -241,22 +260,22 @@ const checkIdentities = ({ identities, registrations, pods, namespaces }: Cluste
     ...(isWithin(ttl, 3600) ? [] : [`${name}: ttl ${ttl}`]),
     ...(isWithin(jwtTtl, 3600) ? [] : [`${name}: jwtTtl ${jwtTtl}`]),
   ]);
-  const wide = registrations
-    .filter(({ spec }) => !isNamedBy(spec.spiffeID, spec.selectors))
-    .map(({ metadata, spec }) => `${metadata.name} gives ${spec.spiffeID} to ${spec.selectors.join(", ")}`);
-  const others = identities.flatMap(({ metadata, spec }) => {
-    const within = new Set(
-      namespaces.filter((one) => selects(spec.namespaceSelector, one.metadata.labels)).map((one) => one.metadata.name),
-    );
-    return pods
-      .filter((pod) => within.has(pod.metadata.namespace) && selects(spec.podSelector, pod.metadata.labels))
-      .filter((pod) => `${pod.metadata.namespace}-${pod.spec.serviceAccountName}` !== metadata.name)
-      .map((pod) => `${metadata.name} also selects ${place(pod.metadata)} as ${pod.spec.serviceAccountName}`);
-  });
-  const found = lives.map(({ name, ttl, jwtTtl }) => `${name} (${ttl}, tokens ${jwtTtl})`).join(", ");
+  const expected = new Map(expectedRegistrations(objects, promises).map(({ name, spec }) => [name, spec]));
+  const present = new Set(registrations.map(({ metadata }) => metadata.name));
+  const others = registrations
+    .filter(({ metadata: { name }, spec }) => !isDeepStrictEqual(spec, expected.get(name)))
+    .map(({ metadata: { name }, spec: { spiffeID, selectors } }) => {
+      const fault = expected.has(name) ? "not as it was made" : "nobody's";
+      return `${name}: ${fault}, gives ${spiffeID} to ${selectors.join(", ")}`;
+    });
+  const patterns = identities.map(({ metadata, spec }) => `${metadata.name}: nobody's, gives ${spec.spiffeIDTemplate}`);
+  const absent = [...expected.keys()].filter((name) => !present.has(name)).map((name) => `${name}: not there`);
+  const found = [...expected.keys()].join(", ");
+  const lengths = (of: "ttl" | "jwtTtl"): string => [...new Set(lives.map((life) => life[of]))].join(", ");
+  const bounds = `${lives.length} registrations: certificates ${lengths("ttl")}, tokens ${lengths("jwtTtl")}`;
   return [
-    selfCheck("lifetimes", identities.length === 0 ? ["no ClusterSPIFFEID"] : long, found),
-    selfCheck("identities", [...others, ...wide], lives.map(({ name }) => name).join(", ")),
+    selfCheck("lifetimes", lives.length === 0 ? ["nothing is registered"] : long, bounds),
+    selfCheck("identities", [...others, ...patterns, ...absent], found),
   ];
 };
 
@@ -295,7 +314,7 @@ export const checkObjects = (objects: ClusterObjects, promises: Promises): Check
   ...checkPolicies(objects, promises),
   ...checkWebhooks(objects),
   ...checkTokens(objects),
-  ...checkIdentities(objects),
+  ...checkIdentities(objects, promises),
   checkCertificates(objects, promises),
   checkPodSecurity(objects),
   ...checkGate(objects, promises),

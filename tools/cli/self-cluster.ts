@@ -110,8 +110,6 @@ const identities = listOf(
       spiffeIDTemplate: z.string(),
       ttl: z.string().default(""),
       jwtTtl: z.string().default(""),
-      namespaceSelector: selector.optional(),
-      podSelector: selector.optional(),
     }),
   }),
 );
@@ -119,7 +117,8 @@ const identities = listOf(
 const registrations = listOf(
   z.object({
     metadata,
-    spec: z.object({
+    // With every other field, since each of them gives something.
+    spec: z.looseObject({
       spiffeID: z.string(),
       selectors: z.array(z.string()),
       x509SVIDTTL: z.string().default(""),

@@ -1,5 +1,6 @@
 import { GATE_NAMESPACE } from "../../components/gate";
 import { STAGE_LABEL } from "../../components/lib/labels";
+import type { Workload } from "../../components/lib/workload-api";
 import type { PipelineRun } from "../../pipelines";
 import { FACTORY_NAMESPACES, type FactoryImages, users } from "../../policies/admission";
 import { FactoryError } from "../../components/lib/errors";
@@ -114,6 +115,11 @@ export const questions = (world: RequestWorld): Question[] => {
     const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined }, {}, runs);
     return { ...kind, metadata: { ...metadata, namespace: FACTORY_NAMESPACES[0] }, spec };
   };
+  const [identityUser] = images.identityUsers;
+  const signedInAs = ({ namespace: where, serviceAccount: serviceAccountName }: Workload, runs: string) => {
+    const { metadata, ...pod } = podOf({ runtimeClassName: undefined, serviceAccountName }, {}, runs);
+    return { ...pod, metadata: { ...metadata, namespace: where } };
+  };
   const gated = (runs: string, securityContext: object = { readOnlyRootFilesystem: true }) => {
     const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined, automountServiceAccountToken: false });
     const containers = spec.containers.map((container) => ({
@@ -193,6 +199,20 @@ export const questions = (world: RequestWorld): Question[] => {
       rule: "ssf-factory-images",
       bad: create(componentOf(strange)),
       good: create(componentOf(images.components[0] ?? "")),
+    },
+    ...(identityUser === undefined
+      ? []
+      : [
+          {
+            rule: "ssf-identity-users",
+            bad: create(signedInAs(identityUser, image)),
+            good: create(signedInAs(identityUser, identityUser.images[0] ?? "")),
+          },
+        ]),
+    {
+      rule: "ssf-registrations",
+      bad: patch(["clusterstaticentries.spire.spiffe.io", "nodes"], coloured("labels"), users.garbageCollector),
+      good: patch(["clusterstaticentries.spire.spiffe.io", "nodes"], coloured("labels")),
     },
     { rule: "ssf-pod-access", bad: exec(namespace), good: exec(elsewhere) },
     { rule: "ssf-account-tokens", bad: token(namespace), good: token(elsewhere) },

@@ -9,8 +9,8 @@ export interface ServiceAccess {
   localPort?: number;
   /** Authority that its certificate must come from. */
   caPem: string;
-  /** User and password, joined by a colon. @default none */
-  auth?: string;
+  /** User and password, joined by a colon, as they are at that moment. @default none */
+  auth?: () => Promise<string>;
   /** Token that each request carries, as it is at that moment. @default none */
   bearer?: () => string;
   /** How long it may be silent. @default 30000 */
@@ -42,8 +42,9 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
   const { host, localPort, caPem, auth, bearer, timeoutMilliseconds = 30_000, connections = 1 } = access;
   const [servername = "", ownPort = "443"] = host.split(":");
   const agent = new Agent({ keepAlive: true, maxSockets: connections, servername, ca: caPem });
-  return (path, accept) =>
-    new Promise((resolve, reject) => {
+  return async (path, accept) => {
+    const login = await auth?.();
+    return new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(unreadable(`https://${host}${path}`, error.message));
       const outgoing = request(
         {
@@ -51,7 +52,7 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
           port: localPort ?? Number(ownPort),
           agent,
           path,
-          auth,
+          auth: login,
           headers: { host, accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer()}` }) },
           timeout: timeoutMilliseconds,
         },
@@ -71,4 +72,5 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
       outgoing.on("error", fail);
       outgoing.end();
     });
+  };
 };

@@ -11,9 +11,11 @@ import { httpsFiles, readTrust } from "../../trust";
 import { trustedFor } from "../cli/trusted";
 import { imageChecker } from "./checker";
 import { openProvider } from "./provider";
+import { identityLogin } from "./registry-login";
 import { teamRecords } from "./team-records";
 import { Verdicts } from "./verdicts";
 
+const loginHelper = "/usr/bin/docker-credential-spiffe";
 const account = "/var/run/secrets/kubernetes.io/serviceaccount";
 const text = (file: string): string => readFileSync(file, "utf8");
 
@@ -41,12 +43,7 @@ const main = (): void => {
   // Shorter than the deadline, so that a verdict names what did not answer.
   const service = { timeoutMilliseconds: deadlines.verifierMilliseconds - 500, connections: 8 };
   const check = imageChecker({
-    registry: {
-      ...registry,
-      ...service,
-      username: text(VERIFIER_FILES.username),
-      password: text(VERIFIER_FILES.password),
-    },
+    registry: { ...registry, ...service, login: identityLogin(registry.host, loginHelper) },
     log: { ...log, ...service },
     builderId,
     trusted: kept(async () => {

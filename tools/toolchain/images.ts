@@ -200,11 +200,11 @@ export const images: Record<string, ImageSpec> = {
   fulcio: programImage("fulcio", "fulcio", "/usr/bin/fulcio"),
   "tls-proxy": { rootfs: "tls-proxy", files: {}, config: { User: user } },
   gatekeeper: programImage("gatekeeper", "gatekeeper", "/manager"),
-  verifier: {
+  verifier: withIdentityLogin({
     rootfs: "node-run",
     files: { "/usr/lib/verifier/verifier.js": "verifier/verifier.js" },
     config: { Entrypoint: ["/usr/bin/node", "/usr/lib/verifier/verifier.js"], User: user },
-  },
+  }),
   shell: { rootfs: "shell", files: {}, config: { User: user } },
   "stage-git": { rootfs: "git", files: {}, config: { User: user } },
   "stage-go": {

@@ -50,8 +50,6 @@ export const RECORD_KEY = "record.json";
 /** Files of the verifier's pod, by directory. */
 export const VERIFIER_FILES = {
   settings: "/etc/verifier/settings.json",
-  password: "/etc/verifier-registry/password",
-  username: "/etc/verifier-registry/username",
   certificate: "/etc/verifier-tls/tls.crt",
   key: "/etc/verifier-tls/tls.key",
   cache: "/var/cache/verifier/trust",

@@ -2,6 +2,7 @@ import { Admission } from "../../../components/admission";
 import { TEAM_LABEL } from "../../../components/lib/labels";
 import type { KubernetesObject } from "../../../components/lib/manifests";
 import { NetworkPolicies } from "../../../components/lib/network-policies";
+import { spireCrds } from "../../../components/spire";
 import { coreObjects } from "../../../components/tekton";
 import { Team } from "../../../components/team";
 import { unsignedTeamPipeline, verificationPolicyOf } from "../../../pipelines";
@@ -132,9 +133,13 @@ const objectsOf = (resources: readonly Rendered[]): KubernetesObject[] =>
 
 const isDone = ({ status }: Answer): boolean => status === 200 || status === 201;
 
-const listedImages: FactoryImages = { components: [listedImage], stages: [listedImage, otherListedImage] };
+const listedImages: FactoryImages = {
+  components: [listedImage, otherListedImage],
+  stages: [listedImage, otherListedImage],
+  identityUsers: [{ namespace: factorySpace, serviceAccount: "signer", images: [listedImage] }],
+};
 
-/** An API server with Tekton's kinds, the factory's rules, and a team. @param images what may run there */
+/** An API server with Tekton's kinds and SPIRE's, the factory's rules, and a team. @param images what may run there */
 export const startWorld = async (images = listedImages): Promise<ApiServer> => {
   const server = await startApiServer();
   const make = async (object: object, as?: Requester): Promise<void> => {
@@ -154,29 +159,32 @@ export const startWorld = async (images = listedImages): Promise<ApiServer> => {
     metadata: { name },
     handler: name,
   });
-  const account = (namespace: string) => ({
+  const account = (namespace: string, name = "default") => ({
     apiVersion: "v1",
     kind: "ServiceAccount",
-    metadata: { name: "default", namespace },
+    metadata: { name, namespace },
     automountServiceAccountToken: false,
   });
+  const ownSpaces = [...new Set([factorySpace, ...images.identityUsers.map(({ namespace }) => namespace)])];
   try {
-    for (const crd of crds()) await make(crd);
+    for (const crd of [...crds(), ...spireCrds(source(readToolchain(), "spire-controller-manager"))]) await make(crd);
     await make(clusterAdmin("everything", EVERYTHING));
     await make(clusterAdmin("stack", "kubeadm:cluster-admins"));
     for (const name of ["jailed", "networked", "foreign"]) await make(runtimeClass(name));
     for (const who of [as.stack, as.operator])
       await server.askUntil(isDone, "GET", "/apis/node.k8s.io/v1/runtimeclasses", undefined, who);
     for (const object of objectsOf((await render(admission(images))).resources)) await make(object, as.stack);
-    for (const name of [otherSpace, factorySpace])
+    for (const name of [otherSpace, ...ownSpaces])
       await make({ apiVersion: "v1", kind: "Namespace", metadata: { name } }, as.operator);
     const labels = { [TEAM_LABEL]: "bare" };
     await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: bareSpace, labels } }, as.stack);
-    for (const name of [otherSpace, factorySpace]) await make(account(name), as.operator);
+    for (const name of [otherSpace, ...ownSpaces]) await make(account(name), as.operator);
+    for (const { namespace, serviceAccount } of images.identityUsers)
+      await make(account(namespace, serviceAccount), as.operator);
 
     const tenant = objectsOf((await render(team)).resources);
-    const served = "/apis/tekton.dev/v1/pipelineruns";
-    await server.askUntil(isDone, "GET", served);
+    for (const served of ["tekton.dev/v1/pipelineruns", "spire.spiffe.io/v1alpha1/clusterstaticentries"])
+      await server.askUntil(isDone, "GET", `/apis/${served}`);
     for (const object of tenant) await make(object, as.stack);
     const refused = ({ message }: Answer) => message.includes("SSF-ADMISSION-");
     const task = `/apis/tekton.dev/v1/namespaces/${teamSpace}/tasks?dryRun=All`;

@@ -1,5 +1,6 @@
 import { GATE_LABEL, TEAM_LABEL } from "../../../components/lib/labels";
-import { factoryImages, readToolchain } from "../../../stacks/toolchain";
+import { factoryImages } from "../../../stacks/factory-images";
+import { readToolchain } from "../../../stacks/toolchain";
 import { bareSpace, factorySpace, otherSpace, teamSpace } from "../../admission/support/world";
 
 /** An object of a cluster. */
@@ -26,17 +27,20 @@ export interface Fixture {
 /** A namespace behind the gate. */
 export const gatedSpace = "gated";
 
+/** Images that the lock file lists. */
+export const lockedImages = factoryImages(readToolchain());
+const [identityUser = { namespace: "", serviceAccount: "", images: [] }] = lockedImages.identityUsers;
+
 /** The namespaces of the fixtures, with the labels by which rules find them. */
 export const namespaces: TestObject[] = Object.entries({
   [teamSpace]: { [TEAM_LABEL]: "a" },
   [bareSpace]: { [TEAM_LABEL]: "bare" },
   [otherSpace]: {},
   [factorySpace]: {},
+  [identityUser.namespace]: {},
   [gatedSpace]: { [GATE_LABEL]: "" },
 }).map(([name, labels]) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } }));
 
-/** Images that the lock file lists. */
-export const lockedImages = factoryImages(readToolchain());
 const image = lockedImages.stages[0] ?? "";
 const strange = `registry.test/app@sha256:${"3".repeat(64)}`;
 
@@ -83,6 +87,13 @@ const inTeam = (
   bad: pod(teamSpace, bad, metadata),
   good: pod(teamSpace, good),
 });
+
+/** A pod with the account of a component that uses its identity. */
+const asIdentityUser = (more: object): TestObject =>
+  pod(identityUser.namespace, {
+    serviceAccountName: identityUser.serviceAccount,
+    containers: [container({ image: identityUser.images[0], ...more })],
+  });
 
 const volume = (source: object) => ({ volumes: [{ name: "files", ...source }] });
 
@@ -154,6 +165,20 @@ const podFixtures: Fixture[] = [
     looksAt: "spec.containers.0.image",
     bad: pod(factorySpace, { containers: [container({ image: strange })] }),
     good: pod(factorySpace),
+  },
+  {
+    code: "SSF-ADMISSION-024",
+    attempt: "another program with the identity of a component",
+    looksAt: "spec.containers.0.image",
+    bad: asIdentityUser({ image }),
+    good: asIdentityUser({}),
+  },
+  {
+    code: "SSF-ADMISSION-025",
+    attempt: "a component with an identity that starts something else",
+    looksAt: "spec.containers.0.command",
+    bad: asIdentityUser({ command: ["/usr/bin/docker-credential-spiffe", "get"] }),
+    good: asIdentityUser({}),
   },
 ];
 
@@ -328,5 +353,6 @@ export const UNBREAKABLE: Readonly<Record<string, string>> = {
   "SSF-ADMISSION-053": "lets who brings up the stacks do it",
   "SSF-ADMISSION-060": "lets who brings up the stacks do it",
   "SSF-ADMISSION-061": "lets who brings up the stacks do it",
+  "SSF-ADMISSION-062": "lets who brings up the stacks do it",
   "SSF-TRIGGER-002": "asks only what a trigger does",
 };

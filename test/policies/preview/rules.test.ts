@@ -12,7 +12,7 @@ import type { Settings } from "../../../policies/preview/settings";
 
 const settings: Settings = {
   gator: "gator",
-  images: { components: ["component", "stage"], stages: ["stage"] },
+  images: { components: ["component", "stage"], stages: ["stage"], identityUsers: [] },
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   protectData: true,
 };

@@ -1,6 +1,8 @@
+import { COMPONENTS } from "../../../components/workloads";
 import { factoryRules } from "../../../policies/admission";
 import { gateConstraints } from "../../../policies/admission/gate";
-import { factoryImages, readToolchain } from "../../../stacks/toolchain";
+import { factoryImages } from "../../../stacks/factory-images";
+import { readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
 import { builtImage } from "../built-image";
 import { type Kubectl, openKubectl } from "../kubectl";
@@ -44,6 +46,8 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
     signedImages: signedImages([...images.components, ...images.stages]),
     rules: expected,
     gateRules,
+    trustDomain: factory.trustDomain,
+    components: COMPONENTS,
     now: new Date(),
   });
   const worlds = teams.map(async (team): Promise<RequestWorld> => {

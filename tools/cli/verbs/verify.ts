@@ -57,7 +57,8 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
   const port = Number(registry.host.split(":")[1] ?? 443);
   const forward = await kubectl.portForward(registry.namespace, registry.service, port);
   try {
-    const client = openRegistry({ ...team.registryCredentials.reader, ...registry, localPort: forward.port });
+    const login = () => Promise.resolve(team.registryCredentials.reader);
+    const client = openRegistry({ login, ...registry, localPort: forward.port });
     const expected = {
       signature,
       builderId: provenance.builderId,

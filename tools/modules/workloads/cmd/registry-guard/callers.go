@@ -15,8 +15,6 @@ import (
 const (
 	// tokenUser is the user name of every login by token of SPIRE.
 	tokenUser = "spiffe"
-	// readerUser reads every repository.
-	readerUser = "reader"
 	// everySpace stands for the repositories of all teams.
 	everySpace = "*"
 )
@@ -36,7 +34,7 @@ func (c caller) may(space string) bool { return c.space == everySpace || c.space
 
 // callers knows who may ask.
 type callers struct {
-	// key is what the passwords of those who only read are made from.
+	// key is what the passwords of teams, which only read, are made from.
 	key []byte
 	// bundles hold the keys that SPIRE signs tokens with.
 	bundles jwtbundle.Source
@@ -46,6 +44,8 @@ type callers struct {
 	publisher string
 	// attestor is the identity that lays attestations beside all images.
 	attestor string
+	// reader is the identity that reads all images and writes none: the gate's verifier.
+	reader string
 }
 
 var (
@@ -53,7 +53,7 @@ var (
 	workload  = regexp.MustCompile(`^/ns/([^/]+)/sa/([^/]+)$`)
 )
 
-// password is that of a user who only reads.
+// password is that of a team, which only reads.
 func password(key []byte, user string) string {
 	code := hmac.New(sha256.New, key)
 	code.Write([]byte(user))
@@ -68,12 +68,10 @@ func (c *callers) identify(request *http.Request) (caller, bool) {
 		return caller{}, false
 	case user == tokenUser:
 		return c.byToken(secret)
-	case user != readerUser && !teamSpace.MatchString(user):
+	case !teamSpace.MatchString(user):
 		return caller{}, false
 	case !hmac.Equal([]byte(secret), []byte(password(c.key, user))):
 		return caller{}, false
-	case user == readerUser:
-		return caller{name: user, space: everySpace}, true
 	default:
 		return caller{name: user, space: user}, true
 	}
@@ -85,8 +83,11 @@ func (c *callers) byToken(token string) (caller, bool) {
 		return caller{}, false
 	}
 	id := svid.ID.String()
-	if id == c.attestor {
+	switch id {
+	case c.attestor:
 		return caller{name: id, space: everySpace, attests: true}, true
+	case c.reader:
+		return caller{name: id, space: everySpace}, true
 	}
 	parts := workload.FindStringSubmatch(svid.ID.Path())
 	if parts == nil || parts[2] != c.publisher || !teamSpace.MatchString(parts[1]) {

@@ -112,7 +112,7 @@ func allow(who caller, what asked, request *http.Request) *refusal {
 	}
 	switch {
 	case !who.pushes && !who.attests:
-		return denied("A password reads; only the identities of a team's publishing stage and of Chains write.")
+		return denied("Only the identities of a team's publishing stage and of Chains write; the others read.")
 	case what.what == "uploads":
 		return nil
 	case what.what == "manifests" && request.Method == http.MethodPut:

@@ -26,6 +26,7 @@ const (
 	audience  = "registry.test:5000"
 	publisher = "spiffe://factory.test/ns/team-a/sa/publish"
 	attestor  = "spiffe://factory.test/ns/tekton-chains/sa/tekton-chains-controller"
+	reader    = "spiffe://factory.test/ns/ssf-verifier/sa/verifier"
 )
 
 var (
@@ -125,12 +126,12 @@ func newWorld(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := &callers{key: key, bundles: made.bundles, audience: audience, publisher: "publish", attestor: attestor}
+	known := &callers{key: key, bundles: made.bundles, audience: audience, publisher: "publish", attestor: attestor, reader: reader}
 	byToken := func(subject string) [2]string { return [2]string{"spiffe", made.token(t, claims{subject: subject})} }
 	return world{issuer: made, store: behind, guard: newGuard(known, address), logins: map[string][2]string{
 		"publisher": byToken(publisher),
 		"attestor":  byToken(attestor),
-		"reader":    {"reader", password(key, "reader")},
+		"reader":    byToken(reader),
 		"team":      {"team-a", password(key, "team-a")},
 	}}
 }
@@ -159,9 +160,10 @@ func TestNobodyUnknownGetsIn(t *testing.T) {
 	good := w.logins["publisher"][1]
 	for name, login := range map[string][2]string{
 		"nobody":                         {},
-		"a wrong password":               {"reader", "wrong"},
+		"a wrong password":               {"team-a", "wrong"},
 		"another user's password":        {"team-b", password(key, "team-a")},
 		"a user that is no team":         {"admin", password(key, "admin")},
+		"the name of who reads all":      {"reader", password(key, "reader")},
 		"a user without a name":          {"", password(key, "")},
 		"a foreign key":                  {"spiffe", foreign.token(t, claims{subject: publisher})},
 		"a foreign trust domain":         {"spiffe", other.token(t, claims{subject: "spiffe://elsewhere.test/ns/team-a/sa/publish"})},
@@ -169,7 +171,8 @@ func TestNobodyUnknownGetsIn(t *testing.T) {
 		"an expired token":               {"spiffe", w.token(t, claims{subject: publisher, expiry: -time.Hour})},
 		"a changed token":                {"spiffe", good[:len(good)-4] + "AAAA"},
 		"no token":                       {"spiffe", ""},
-		"a token as another user":        {"reader", good},
+		"a token as another user":        {"team-a", good},
+		"the reader's account elsewhere": {"spiffe", w.token(t, claims{subject: "spiffe://factory.test/ns/team-a/sa/verifier"})},
 		"the identity of a jailed stage": {"spiffe", w.token(t, claims{subject: "spiffe://factory.test/ns/team-a/sa/build"})},
 		"a namespace that is no team's":  {"spiffe", w.token(t, claims{subject: "spiffe://factory.test/ns/default/sa/publish"})},
 		"a longer path":                  {"spiffe", w.token(t, claims{subject: "spiffe://factory.test/x/ns/team-a/sa/publish"})},
@@ -354,7 +357,7 @@ func TestTokensWaitForTheirKeys(t *testing.T) {
 	if status, _ := w.ask(w.logins["publisher"], http.MethodGet, "/v2/"); status != http.StatusUnauthorized {
 		t.Errorf("a token that nobody checked was taken: %d", status)
 	}
-	if status, _ := w.ask(w.logins["reader"], http.MethodGet, "/v2/"); status != http.StatusOK {
+	if status, _ := w.ask(w.logins["team"], http.MethodGet, "/v2/"); status != http.StatusOK {
 		t.Errorf("a password waits for the keys of tokens: %d", status)
 	}
 }

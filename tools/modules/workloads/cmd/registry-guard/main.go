@@ -1,5 +1,6 @@
 // The registry's guard: the only way to a registry that itself knows no rights. A team's publishing stage pushes to the
-// team's repositories and Chains attests images, each by the identity that SPIRE gives it; passwords read, nothing more.
+// team's repositories, Chains attests images and the gate's verifier reads them, each by the identity that SPIRE gives it;
+// passwords read, nothing more.
 // Nothing is deleted, and no tag ever names something else.
 package main
 
@@ -62,10 +63,11 @@ func run() error {
 	flag.StringVar(&known.audience, "audience", "", "the registry's name, which tokens must be for")
 	flag.StringVar(&known.publisher, "publisher", "", "service account that pushes to the repositories of its namespace")
 	flag.StringVar(&known.attestor, "attestor", "", "SPIFFE ID that lays attestations beside images")
+	flag.StringVar(&known.reader, "reader", "", "SPIFFE ID that reads every repository")
 	flag.Parse()
 	behind, err := url.Parse(*registry)
-	if err != nil || behind.Host == "" || known.audience == "" || known.publisher == "" || known.attestor == "" || flag.NArg() > 0 {
-		return errors.New("give --registry as an address, --audience, --publisher and --attestor, and nothing but flags")
+	if err != nil || behind.Host == "" || known.audience == "" || known.publisher == "" || known.attestor == "" || known.reader == "" || flag.NArg() > 0 {
+		return errors.New("give --registry as an address, --audience, --publisher, --attestor and --reader, and nothing but flags")
 	}
 	pair, err := tls.LoadX509KeyPair(*certificate, *privateKey)
 	if err != nil {
