@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 
+jest.setTimeout(120_000);
+
 const programs = mkdtempSync(join(tmpdir(), "ssf-ci-"));
 afterAll(() => rmSync(programs, { recursive: true }));
 

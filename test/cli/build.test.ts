@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askedFor, type BuildOptions, pipelineFor } from "../../tools/cli/verbs/build";
 
+jest.setTimeout(120_000);
+
 const base = mkdtempSync(join(tmpdir(), "ssf-build-"));
 afterAll(() => rmSync(base, { recursive: true }));
 

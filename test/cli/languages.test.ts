@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chooseLanguage, committedFiles, parseParams, remoteFiles, requireLockFiles } from "../../tools/cli/languages";
 
+jest.setTimeout(120_000);
+
 const base = mkdtempSync(join(tmpdir(), "ssf-languages-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 

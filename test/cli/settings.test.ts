@@ -10,6 +10,8 @@ import { readSettings } from "../../tools/cli/settings";
 import { openWorkspace } from "../../tools/cli/workspace";
 import { certificateFor, listen } from "./support/tls";
 
+jest.setTimeout(120_000);
+
 const home = mkdtempSync(join(tmpdir(), "ssf-settings-"));
 afterAll(() => rmSync(home, { recursive: true }));
 

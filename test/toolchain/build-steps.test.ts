@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type BuildStep, buildSteps, type ToolchainEvent } from "../../tools/toolchain/build-steps";
 
+jest.setTimeout(120_000);
+
 const root = resolve(__dirname, "../..");
 
 /** A step whose end the test decides. */

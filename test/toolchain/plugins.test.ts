@@ -2,6 +2,8 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+jest.setTimeout(120_000);
+
 const home = mkdtempSync(join(tmpdir(), "ssf-plugins-"));
 const cache = join(home, "secure-software-factory");
 

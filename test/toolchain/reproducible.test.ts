@@ -14,6 +14,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ImageConfig, Layout, reproducibleTar } from "../../tools/toolchain/oci";
 
+jest.setTimeout(120_000);
+
 let home: string;
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "ssf-image-"));

@@ -3,6 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
+jest.setTimeout(120_000);
+
 const root = resolve(__dirname, "../..");
 const runner = join(root, "node_modules/.bin/tsx");
 

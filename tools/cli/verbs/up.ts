@@ -68,8 +68,8 @@ export const up = async (options: WorkspaceOptions & { json: boolean }): Promise
     title: "state",
     run: async () => {
       const toolchain = readToolchain();
-      await prepareState(workspace, toolchain);
       if (kubeconfig !== undefined) await requireKubeconfig(kubeconfig, toolchain.bin);
+      await prepareState(workspace, toolchain);
       await ensureTrust(workspace);
       return workspace.state;
     },
