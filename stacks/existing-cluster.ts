@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -11,7 +10,8 @@ import type { Toolchain } from "./toolchain";
 type Ask = (...args: string[]) => string;
 
 /**
- * The kubeconfig in a file, once its cluster has answered and every address that it tells lies in its ranges.
+ * The current context of a kubeconfig, once its cluster has answered and every address that it tells lies in its ranges.
+ * Other contexts are other clusters' and no part of it; files that it names are in it.
  *
  * @param clusterCidrs ranges of the addresses of its pods, services and nodes
  * @throws FactoryError `SSF-CLUSTER-001` when the file cannot be read or the cluster does not answer within 10 seconds;
@@ -40,9 +40,11 @@ const ADDRESSES =
 
 const readAnswering = (file: string, ask: Ask): [kubeconfig: string, told: string] => {
   try {
-    const text = readFileSync(file, "utf8");
     ask("get", "--raw", "/readyz");
-    return [text, ask("get", "nodes,services,pods", "--all-namespaces", `--output=jsonpath=${ADDRESSES}`)];
+    return [
+      ask("config", "view", "--raw", "--minify", "--flatten"),
+      ask("get", "nodes,services,pods", "--all-namespaces", `--output=jsonpath=${ADDRESSES}`),
+    ];
   } catch (error) {
     const output = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
     throw new FactoryError({
