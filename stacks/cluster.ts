@@ -14,6 +14,7 @@ import { Network } from "../components/network";
 import { RuntimeClasses } from "../components/runtime-classes";
 import type { ClusterConfig } from "./config";
 import { readExisting } from "./existing-cluster";
+import { protectData } from "./kept-data";
 import { type ExportedOutputs, SCHEMA } from "./outputs";
 import { image, readToolchain } from "./toolchain";
 
@@ -25,6 +26,7 @@ const kubeconfigSchema = z.object({
 
 /** A cluster: one that is made here, or one that a kubeconfig names. */
 export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> => {
+  if (config.protectData) protectData();
   const toolchain = readToolchain();
   const { kubeconfig: existing = "", clusterCidrs = `${POD_CIDR},${SERVICE_CIDR}` } = config;
   const cidrs = clusterCidrs.split(",");

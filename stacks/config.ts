@@ -49,6 +49,17 @@ const address = z.string().regex(/^https:\/\/[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,
 
 const ADDRESS_RULE = "It must be an https address without user name, query or fragment.";
 
+const protectData = z
+  .boolean()
+  .default(false)
+  .meta(
+    facts(
+      "Whether the factory is to last: Pulumi then refuses to remove the cluster that was made, volumes and the seeds of keys; set it in the stacks of kind cluster and factory.",
+      "It must be true or false.",
+      "true",
+    ),
+  );
+
 const clusterSchema = z
   .strictObject({
     kind: z.literal("cluster"),
@@ -97,6 +108,7 @@ const clusterSchema = z
           "network-policy",
         ),
       ),
+    protectData,
   })
   .refine((config) => config.kubeconfig === undefined || config.workers === 0, { path: ["workers"] })
   .refine((config) => (config.kubeconfig === undefined) === (config.clusterCidrs === undefined), {
@@ -173,16 +185,7 @@ const factorySchema = z
     stackGroups: names
       .default("kubeadm:cluster-admins,system:masters")
       .meta(facts("Groups whose members bring the stacks up.", NAMES_RULE, "kubeadm:cluster-admins,system:masters")),
-    protectData: z
-      .boolean()
-      .default(false)
-      .meta(
-        facts(
-          "Whether the factory is to last: Pulumi then refuses to remove its volumes and the seeds of its keys.",
-          "It must be true or false.",
-          "true",
-        ),
-      ),
+    protectData,
     falcoImage: z
       .string()
       .refine(isByDigest)

@@ -100,6 +100,7 @@ afterAll(async () => {
   const files = readdirSync(temporary).filter((name) => !isCompiled(name));
   expect({ code: down.code, ...left, files, state: existsSync(state) }).toEqual({
     code: 0,
+    runDirectory: false,
     containers: [],
     volumes: [],
     networks: [],

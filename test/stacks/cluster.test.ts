@@ -46,6 +46,20 @@ describe("a cluster that is made", () => {
     expect(outputs.runtimeClasses).toBeNull();
   });
 
+  test.each([
+    ["is not protected, unless it is to last", "false", []],
+    ["is protected with its key when it is to last", "true", ["cluster-encryption-key", "cluster-kind"]],
+  ])("%s", async (_, protectData, protectedNames) => {
+    const config = parseConfig({ kind: "cluster", protectData }) as ClusterConfig;
+    const rendering = await render(() =>
+      pulumi.runtime.runInPulumiStack(() => {
+        clusterStack(config);
+        return Promise.resolve({});
+      }),
+    );
+    expect(rendering.resources.flatMap(({ name, protect }) => (protect ? [name] : []))).toEqual(protectedNames);
+  });
+
   test("gives its kubeconfig as a secret, and in clear which cluster it is and where its addresses are", async () => {
     const { outputs } = await made({});
     const isSecret = async (name: string) => pulumi.isSecret(pulumi.output(outputs[name]));

@@ -28,6 +28,7 @@ describe("a stack's settings", () => {
       clusterName: "ssf",
       workers: 0,
       jail: "runtime",
+      protectData: false,
     });
     expect(parseConfig({ kind: "factory" })).toMatchObject({
       clusterStack: "cluster",
