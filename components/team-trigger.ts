@@ -2,14 +2,13 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
-import { nameServer } from "./lib/egress";
+import { nameServer, outside } from "./lib/egress";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels, TEAM_LABEL } from "./lib/labels";
 import { podPeer } from "./lib/network-policies";
 import { MAXIMUM_TEAM_NAME, requireDnsLabel, teamNamespace } from "./lib/names";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
-import { OWN_CLUSTER_CIDRS } from "./team";
 import {
   LISTENER_PORT,
   LISTENER_ROLES,
@@ -50,6 +49,8 @@ export interface TeamTriggerArgs {
   eventFields: string[];
   /** When the branch is built without a push, as a CronJob writes it. @default never */
   schedule?: string;
+  /** Ranges of the addresses of the cluster's pods, services and nodes; a repository outside is in none of them. */
+  clusterCidrs: string[];
   /** Certificate of the factory's authority, as PEM; the webhook's certificate comes from it. */
   caPem: pulumi.Input<string>;
   /** Certificates of the authorities of the repository's server, as PEM. @default those of the image */
@@ -287,11 +288,9 @@ const listenerRights = (name: string, team: string, opts: pulumi.CustomResourceO
 };
 
 /** Where the repository is: at the factory's own forge, or outside the cluster. */
-const forgeOf = (repository: string) => {
+const forgeOf = ({ repository, clusterCidrs }: TeamTriggerArgs) => {
   const { hostname, port } = new URL(repository);
-  const to = hostname.endsWith(".ssf-forge.svc.cluster.local")
-    ? podPeer("ssf-forge")
-    : { ipBlock: { cidr: "0.0.0.0/0", except: OWN_CLUSTER_CIDRS } };
+  const to = hostname.endsWith(".ssf-forge.svc.cluster.local") ? podPeer("ssf-forge") : outside(clusterCidrs);
   return { to: [to], ports: [{ port: port === "" ? 443 : Number(port), protocol: "TCP" }] };
 };
 
@@ -314,7 +313,7 @@ const makeSchedule = (
         policyTypes: ["Egress"],
         egress: [
           nameServer,
-          forgeOf(args.repository),
+          forgeOf(args),
           {
             to: [{ podSelector: { matchLabels: { eventlistener: team } } }],
             ports: [{ port: LISTENER_PORT, protocol: "TCP" }],

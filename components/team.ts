@@ -95,8 +95,8 @@ export interface TeamArgs {
   networkPolicies: NetworkPolicies;
   /** What the stages may reach outside the cluster. */
   egress: EgressHosts;
-  /** Networks of the cluster itself, which "outside" leaves out where policies know no names. @default the ranges of our own clusters */
-  clusterCidrs?: string[];
+  /** Ranges of the addresses of the cluster's pods, services and nodes, which "outside" leaves out where policies know no names. */
+  clusterCidrs: string[];
 }
 
 /**
@@ -168,7 +168,6 @@ export class Team extends pulumi.ComponentResource {
       { metadata: metadata("deny-all"), spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"] } },
       inNamespace,
     );
-    const outside = args.clusterCidrs ?? OWN_CLUSTER_CIDRS;
     for (const account of args.accounts) {
       const [policy, policyMetadata] = [`${name}-egress-${account.name}`, metadata(`egress-${account.name}`)];
       if (args.networkPolicies === NetworkPolicies.Cilium) {
@@ -176,7 +175,7 @@ export class Team extends pulumi.ComponentResource {
         if (spec !== undefined) ciliumPolicy(policy, policyMetadata, spec, inNamespace);
         continue;
       }
-      const egress = kubernetesEgress(account.network, args.egress, outside);
+      const egress = kubernetesEgress(account.network, args.egress, args.clusterCidrs);
       if (egress.length === 0) continue;
       new k8s.networking.v1.NetworkPolicy(
         policy,
@@ -296,6 +295,3 @@ export class Team extends pulumi.ComponentResource {
     });
   }
 }
-
-/** Pod and service ranges of the clusters that the stack `cluster` makes, and the links that lead to a cloud's metadata. */
-export const OWN_CLUSTER_CIDRS = ["10.244.0.0/16", "10.96.0.0/16", "169.254.0.0/16"];

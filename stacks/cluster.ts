@@ -1,8 +1,5 @@
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
@@ -11,16 +8,15 @@ import { z } from "zod";
 
 import { HardenedCluster } from "../components/hardened-cluster";
 import { KubeProxy } from "../components/kube-proxy";
-import { FactoryError } from "../components/lib/errors";
+import { POD_CIDR, SERVICE_CIDR } from "../components/lib/kind-config";
 import { NetworkPolicies } from "../components/lib/network-policies";
 import { Network } from "../components/network";
 import { RuntimeClasses } from "../components/runtime-classes";
 import type { ClusterConfig } from "./config";
+import { readExisting } from "./existing-cluster";
+import { protectData } from "./kept-data";
 import { type ExportedOutputs, SCHEMA } from "./outputs";
-import { image, readToolchain, type Toolchain } from "./toolchain";
-
-/** Range of the pods' addresses in a cluster that we make. */
-const POD_CIDR = "10.244.0.0/16";
+import { image, readToolchain } from "./toolchain";
 
 const kubeconfigSchema = z.object({
   clusters: z
@@ -30,14 +26,16 @@ const kubeconfigSchema = z.object({
 
 /** A cluster: one that is made here, or one that a kubeconfig names. */
 export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> => {
+  if (config.protectData) protectData();
   const toolchain = readToolchain();
-  const existing = config.kubeconfig;
+  const { kubeconfig: existing = "", clusterCidrs = `${POD_CIDR},${SERVICE_CIDR}` } = config;
+  const cidrs = clusterCidrs.split(",");
   const cluster =
-    existing === undefined
+    existing === ""
       ? new HardenedCluster("cluster", { clusterName: config.clusterName, workers: config.workers, toolchain })
       : undefined;
   const kubeconfig = pulumi.secret(
-    standInKubeconfig() ?? cluster?.kubeconfig ?? readReachable(existing ?? "", toolchain),
+    standInKubeconfig() ?? cluster?.kubeconfig ?? readExisting(existing, cidrs, toolchain),
   );
   const clusterIdentifier = pulumi.unsecret(kubeconfig.apply(identify));
 
@@ -53,6 +51,7 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
     clusterIdentifier: pulumi.all([clusterIdentifier, network?.urn]).apply(([identifier]) => identifier),
     runtimeClasses: classes ? { jailed: classes.jailed, networked: classes.networked } : null,
     networkPolicies: network === undefined ? NetworkPolicies.Kubernetes : NetworkPolicies.Cilium,
+    clusterCidrs: cidrs,
     apiServer: pulumi.unsecret(kubeconfig.apply((text) => clusterOf(text).server)),
   };
 };
@@ -74,30 +73,4 @@ export const identify = (kubeconfig: string): string => {
   const cluster = clusterOf(kubeconfig);
   const identity = cluster["certificate-authority-data"] ?? cluster.server;
   return createHash("sha256").update(identity).digest("hex").slice(0, 32);
-};
-
-/**
- * The kubeconfig in a file, once its cluster has answered.
- *
- * @throws FactoryError `SSF-CLUSTER-001` when the file cannot be read or the cluster does not answer within 10 seconds
- */
-export const readReachable = (path: string, toolchain: Pick<Toolchain, "bin">): string => {
-  const file = path.replace(/^~(?=\/)/, homedir());
-  try {
-    const text = readFileSync(file, "utf8");
-    const kubectl = join(toolchain.bin, "kubectl");
-    execFileSync(kubectl, ["--kubeconfig", file, "get", "--raw", "/readyz", "--request-timeout=10s"], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    return text;
-  } catch (error) {
-    const output = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
-    throw new FactoryError({
-      code: "SSF-CLUSTER-001",
-      path: "kubeconfig",
-      given: `${file}: ${output}`,
-      rule: "The kubeconfig must be readable, and its cluster must answer within 10 seconds.",
-      fix: "Start the cluster or name another kubeconfig: pulumi config set kubeconfig <path>",
-    });
-  }
 };

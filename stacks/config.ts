@@ -5,6 +5,7 @@ import { FactoryError, type Problem } from "../components/lib/errors";
 import { HOSTS_RULE, isHostList } from "../components/lib/hosts";
 import { IMAGE_RULE, isByDigest } from "../components/lib/images";
 import { isDnsLabel, MAXIMUM_TEAM_NAME } from "../components/lib/names";
+import { inRange } from "../components/lib/ranges";
 import { patterns } from "../pipelines/patterns";
 
 /** What a person is told about one key, in the reference and when the value is refused. */
@@ -48,6 +49,17 @@ const address = z.string().regex(/^https:\/\/[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,
 
 const ADDRESS_RULE = "It must be an https address without user name, query or fragment.";
 
+const protectData = z
+  .boolean()
+  .default(false)
+  .meta(
+    facts(
+      "Whether the factory is to last: Pulumi then refuses to remove the cluster that was made, volumes and the seeds of keys; set it in the stacks of kind cluster and factory.",
+      "It must be true or false.",
+      "true",
+    ),
+  );
+
 const clusterSchema = z
   .strictObject({
     kind: z.literal("cluster"),
@@ -59,7 +71,13 @@ const clusterSchema = z
       .min(0)
       .max(20)
       .default(0)
-      .meta(facts("Worker nodes beside the control plane.", "It must be a whole number from 0 to 20.", "2")),
+      .meta(
+        facts(
+          "Worker nodes beside the control plane; another number makes a new cluster in place of the one that is up, whose data goes with it.",
+          "It must be a whole number from 0 to 20.",
+          "2",
+        ),
+      ),
     kubeconfig: path
       .optional()
       .meta(
@@ -67,6 +85,17 @@ const clusterSchema = z
           "Kubeconfig of a cluster that already exists; without it a cluster is made.",
           PATH_RULE,
           "~/.kube/config",
+        ),
+      ),
+    clusterCidrs: z
+      .string()
+      .refine((value) => value.split(",").every((cidr) => z.cidrv4().safeParse(cidr).success && !cidr.endsWith("/0")))
+      .optional()
+      .meta(
+        facts(
+          "Ranges of the addresses of pods, services and nodes of a cluster that already exists; stages are kept from them.",
+          "It must be IPv4 ranges joined by commas, set with kubeconfig and only with it.",
+          "10.244.0.0/16,10.96.0.0/16,192.168.10.0/24",
         ),
       ),
     jail: z
@@ -79,8 +108,12 @@ const clusterSchema = z
           "network-policy",
         ),
       ),
+    protectData,
   })
-  .refine((config) => config.kubeconfig === undefined || config.workers === 0, { path: ["workers"] });
+  .refine((config) => config.kubeconfig === undefined || config.workers === 0, { path: ["workers"] })
+  .refine((config) => (config.kubeconfig === undefined) === (config.clusterCidrs === undefined), {
+    path: ["clusterCidrs"],
+  });
 
 const factorySchema = z
   .strictObject({
@@ -152,16 +185,7 @@ const factorySchema = z
     stackGroups: names
       .default("kubeadm:cluster-admins,system:masters")
       .meta(facts("Groups whose members bring the stacks up.", NAMES_RULE, "kubeadm:cluster-admins,system:masters")),
-    protectData: z
-      .boolean()
-      .default(false)
-      .meta(
-        facts(
-          "Whether the factory is to last: Pulumi then refuses to remove its volumes and the seeds of its keys.",
-          "It must be true or false.",
-          "true",
-        ),
-      ),
+    protectData,
     falcoImage: z
       .string()
       .refine(isByDigest)
@@ -576,11 +600,3 @@ const editDistance = (from: string, to: string): number => {
   }
   return row[to.length] ?? 0;
 };
-
-const inRange = (address: string, cidr: string): boolean => {
-  const [network = "", bits = "32"] = cidr.split("/");
-  const size = 2 ** (32 - Number(bits));
-  return Math.floor(toNumber(address) / size) === Math.floor(toNumber(network) / size);
-};
-
-const toNumber = (address: string): number => address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);

@@ -267,6 +267,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     clusterIdentifier: cluster.clusterIdentifier,
     runtimeClasses: cluster.runtimeClasses,
     networkPolicies: cluster.networkPolicies,
+    clusterCidrs: cluster.clusterCidrs,
     registry: {
       host: registry.host,
       namespace: registry.namespace,

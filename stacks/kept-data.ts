@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 
-/** Types of what holds data that nothing could make again: volumes, and the seeds of keys and passwords. */
+/** Types of what holds data that nothing could make again: clusters, volumes, and the seeds of keys and passwords. */
 const HOLDERS = [
+  "kind:index:Cluster",
   "kubernetes:core/v1:PersistentVolumeClaim",
   "random:index/randomBytes:RandomBytes",
   "random:index/randomPassword:RandomPassword",

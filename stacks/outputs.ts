@@ -7,7 +7,7 @@ import { factoryTrustSchema } from "../trust";
 import { STACK_KINDS, type StackKind } from "./config";
 
 /** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
-export const SCHEMA = 4;
+export const SCHEMA = 5;
 
 const text = z.string().min(1);
 const schema = z.literal(SCHEMA);
@@ -49,6 +49,7 @@ const definitions = z.union([
 
 const networkPolicies = z.enum(NetworkPolicies);
 const hosts = z.array(z.object({ name: text, port: z.int() }));
+const clusterCidrs = z.array(text).min(1);
 const stage = z.object({
   name: text,
   task: text,
@@ -67,6 +68,7 @@ export const outputSchemas = {
     clusterIdentifier: text,
     runtimeClasses,
     networkPolicies,
+    clusterCidrs,
     apiServer: text,
   }),
   factory: z.object({
@@ -75,6 +77,7 @@ export const outputSchemas = {
     clusterIdentifier: text,
     runtimeClasses,
     networkPolicies,
+    clusterCidrs,
     registry,
     registryReadersKey: text,
     trustDomain: text,

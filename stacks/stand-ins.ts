@@ -1,5 +1,6 @@
 import { CHAINS_WORKLOAD } from "../components/chains";
 import { FULCIO_URL } from "../components/fulcio";
+import { POD_CIDR, SERVICE_CIDR } from "../components/lib/kind-config";
 import { NetworkPolicies } from "../components/lib/network-policies";
 import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { REGISTRY_HOST } from "../components/registry";
@@ -22,12 +23,14 @@ const { publicKeyPem } = ed25519KeyPair(Buffer.alloc(32, "stand-in").toString("b
  * @param kubeconfig of what stands in for the cluster
  */
 export const standInOutputs = (kubeconfig: string, toolchain: Toolchain): Pick<StackOutputs, "cluster" | "factory"> => {
+  const clusterCidrs = [POD_CIDR, SERVICE_CIDR];
   const cluster = {
     schema: SCHEMA,
     kubeconfig,
     clusterIdentifier: "stand-in",
     runtimeClasses: { jailed: "jailed", networked: "networked" },
     networkPolicies: NetworkPolicies.Cilium,
+    clusterCidrs,
   } as const;
   const signer = { identity: spiffeId("stand-in.invalid", CHAINS_WORKLOAD), issuer: SPIRE_ISSUER };
   const images = stageImages(toolchain);

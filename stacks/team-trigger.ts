@@ -16,7 +16,7 @@ export interface TriggeredPipeline {
 
 /** What {@link makeTrigger} needs beside the settings. */
 export interface TriggerContext {
-  factory: Pick<StackOutputs["factory"], "forge" | "stageImages">;
+  factory: Pick<StackOutputs["factory"], "clusterCidrs" | "forge" | "stageImages">;
   /** All pipelines of the team. */
   pipelines: readonly TriggeredPipeline[];
   /** Authorities to trust outside the cluster, as PEM. @default those of the image */
@@ -42,6 +42,7 @@ export const makeTrigger = (
       run: configuredRun(config, repository, pipelines),
       eventFields: [...EVENT_FIELDS],
       schedule: config.schedule,
+      clusterCidrs: factory.clusterCidrs,
       caPem: factory.forge.caPem,
       repositoryCaPem: isOurs ? factory.forge.caPem : caBundlePem,
     },

@@ -78,6 +78,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
       caBundlePem,
       networkPolicies: factory.networkPolicies,
       egress,
+      clusterCidrs: factory.clusterCidrs,
       quota: {
         cpu: config.quotaCpu,
         memory: config.quotaMemory,

@@ -59,13 +59,21 @@ export const kubernetesEgress = (network: string, hosts: EgressHosts, clusterCid
       ? []
       : [
           {
-            to: [{ ipBlock: { cidr: "0.0.0.0/0", except: clusterCidrs } }],
+            to: [outside(clusterCidrs)],
             ports: portsOf(reach.hosts).map((port) => ({ port, protocol: "TCP" })),
           },
         ]),
   ];
   return rules.length === 0 ? [] : [nameServer, ...rules];
 };
+
+/** Links of a node's own, one of which leads to a cloud's metadata. */
+const LINK_LOCAL = "169.254.0.0/16";
+
+/** Every address outside the cluster, as a peer of a NetworkPolicy. */
+export const outside = (clusterCidrs: string[]) => ({
+  ipBlock: { cidr: "0.0.0.0/0", except: [...clusterCidrs, LINK_LOCAL] },
+});
 
 /** The cluster's name server, as a rule of egress. */
 export const nameServer = {

@@ -2,6 +2,12 @@ import { stringify } from "yaml";
 import type { Toolchain } from "../../stacks/toolchain";
 import { IMAGE_HOST } from "./images";
 
+/** Range of the pods' addresses. */
+export const POD_CIDR = "10.244.0.0/16";
+
+/** Range of the services' addresses. */
+export const SERVICE_CIDR = "10.96.0.0/16";
+
 /** Where the cluster's own files stand inside a node. */
 const nodeDirectory = "/etc/kubernetes/factory";
 
@@ -205,7 +211,7 @@ export const kindConfig = ({ workers, toolchain, encryptionKey }: KindConfigOpti
   const config = {
     kind: "Cluster",
     apiVersion: "kind.x-k8s.io/v1alpha4",
-    networking: { disableDefaultCNI: true, podSubnet: "10.244.0.0/16", serviceSubnet: "10.96.0.0/16" },
+    networking: { disableDefaultCNI: true, podSubnet: POD_CIDR, serviceSubnet: SERVICE_CIDR },
     nodes: [
       { role: "control-plane", ...mounts },
       ...Array.from({ length: workers }, () => ({ role: "worker", ...mounts })),

@@ -14,6 +14,7 @@ const args: TeamTriggerArgs = {
   },
   eventFields: ["commit", "trigger", "event"],
   schedule: "30 3 * * *",
+  clusterCidrs: ["10.96.0.0/16"],
   caPem: "CA",
   repositoryCaPem: "COMPANY",
 };
@@ -129,7 +130,7 @@ describe("TeamTrigger", () => {
     expect(inputAt(rendering.get("trigger-schedule-authority"), "data")).toEqual({ "ca.crt": "COMPANY" });
     const [, forge, listener] = inputAt(rendering.get("trigger-schedule-policy"), "spec.egress") as object[];
     expect(forge).toEqual({
-      to: [{ ipBlock: { cidr: "0.0.0.0/0", except: expect.arrayContaining(["10.96.0.0/16"]) as string[] } }],
+      to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.96.0.0/16", "169.254.0.0/16"] } }],
       ports: [{ port: 443, protocol: "TCP" }],
     });
     expect(listener).toMatchObject({ to: [{ podSelector: { matchLabels: { eventlistener: "payments" } } }] });

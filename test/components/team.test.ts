@@ -33,6 +33,7 @@ const args: TeamArgs = {
   quota: { cpu: "8", memory: "16Gi", storage: "20Gi", pods: 30 },
   networkPolicies: NetworkPolicies.Kubernetes,
   egress: { forges: parseHosts("git.test"), registries: parseHosts("proxy.test") },
+  clusterCidrs: ["10.0.0.0/8", "192.0.2.0/24"],
 };
 
 describe("Team", () => {
@@ -198,11 +199,14 @@ describe("egress of the stages", () => {
   });
 
   test("leaves the cluster's own addresses out where only Kubernetes' policies hold", async () => {
-    const [dependencies] = await policies({ clusterCidrs: ["10.0.0.0/8"] });
+    const [dependencies] = await policies({});
     expect(dependencies?.inputs.spec).toMatchObject({
       podSelector: { matchLabels: { "tekton.dev/pipelineTask": "ingest-dependencies" } },
       policyTypes: ["Egress"],
-      egress: [{}, { to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.0.0.0/8"] } }] }],
+      egress: [
+        {},
+        { to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.0.0.0/8", "192.0.2.0/24", "169.254.0.0/16"] } }] },
+      ],
     });
   });
 });

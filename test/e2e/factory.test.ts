@@ -6,7 +6,7 @@ import { COMPONENTS } from "../../components/workloads";
 import type { Network, Stage } from "../../pipelines";
 import type { RunTraffic } from "../../tools/cli/flows";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
-import { readyStack, removeStack, stackOutputs, update } from "../../tools/cli/pulumi";
+import { stackOutputs } from "../../tools/cli/pulumi";
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
 import { parseOutputs, type StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
@@ -16,9 +16,11 @@ import { expiredCertificate } from "../attacks/expired-certificate";
 import { gateOutage } from "../attacks/gate-outage";
 import { guides, liveCommands } from "../guides/blocks";
 import { notAsItMust } from "./attack";
+import { describeCluster } from "./cluster";
 import { describeEgress, expectBuildTraffic } from "./egress";
+import { describeExisting } from "./existing";
 import { Shop } from "./gate";
-import { container, hostInventory } from "./host";
+import { hostInventory } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { probe } from "./probe";
@@ -99,6 +101,7 @@ afterAll(async () => {
   const files = readdirSync(temporary).filter((name) => !isCompiled(name));
   expect({ code: down.code, ...left, files, state: existsSync(state) }).toEqual({
     code: 0,
+    runDirectory: false,
     containers: [],
     volumes: [],
     networks: [],
@@ -341,126 +344,9 @@ describePreviews({
 
 describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
 
-describe("the cluster", () => {
-  const node = `${cluster}-control-plane`;
-  const inNode = (...command: string[]) => container("exec", node, ...command);
+describeCluster(cluster, () => ({ kubectl, shared }));
 
-  test(
-    "fails no check of the CIS benchmark",
-    () => {
-      const { bin, sources } = readToolchain();
-      container("cp", join(bin, "kube-bench"), `${node}:/tmp/kube-bench`);
-      container("cp", `${sources["kube-bench"] ?? ""}/cfg`, `${node}:/tmp/cfg`);
-      const report = JSON.parse(
-        inNode(
-          "/tmp/kube-bench",
-          "run",
-          "--benchmark",
-          "cis-1.12",
-          "--config-dir",
-          "/tmp/cfg",
-          "--config",
-          "/tmp/cfg/config.yaml",
-          "--json",
-        ),
-      ) as {
-        Controls: { tests: { results: { test_number: string; status: string }[] }[] }[];
-      };
-      const results = report.Controls.flatMap(({ tests }) => tests.flatMap(({ results }) => results));
-      expect(results.length).toBeGreaterThan(100);
-      expect(results.filter(({ status }) => status === "FAIL").map(({ test_number }) => test_number)).toEqual([]);
-    },
-    2 * minutes,
-  );
-
-  test(
-    "encrypts Secrets at rest, and nothing that needs no encryption",
-    async () => {
-      const canary = (kind: string) => `canary-of-a-${kind}`;
-      await kubectl.text([
-        "create",
-        "secret",
-        "generic",
-        "canary",
-        "--namespace=default",
-        `--from-literal=value=${canary("secret")}`,
-      ]);
-      await kubectl.text([
-        "create",
-        "configmap",
-        "canary",
-        "--namespace=default",
-        `--from-literal=value=${canary("configmap")}`,
-      ]);
-      const inStore = (text: string) =>
-        inNode("sh", "-c", `cat /var/lib/etcd/member/wal/*.wal | grep --text --count ${text} || true`).trim() !== "0";
-      expect(inStore(canary("configmap"))).toBe(true);
-      expect(inStore(canary("secret"))).toBe(false);
-      await kubectl.text(["delete", "secret/canary", "configmap/canary", "--namespace=default"]);
-    },
-    minutes,
-  );
-
-  test("answers anonymous requests for its health only", () => {
-    const status = (path: string) =>
-      execFileSync(
-        "curl",
-        ["--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}", `${server()}${path}`],
-        { encoding: "utf8" },
-      );
-    expect(status("/readyz")).toBe("200");
-    expect(status("/version")).toBe("401");
-    expect(status("/api/v1/namespaces")).toBe("401");
-  });
-
-  test("records who did what", () => {
-    expect(inNode("sh", "-c", "grep --count pipelineruns /var/log/kubernetes/audit.log").trim()).not.toBe("0");
-  });
-
-  const server = (): string => /server: (\S+)/.exec(shared.kubeconfig)?.[1] ?? "";
-});
-
-describe("a cluster that the program did not make", () => {
-  const existing = (kubeconfig: string) => {
-    const file = join(mkdtempSync(join(tmpdir(), "ssf-e2e-")), "kubeconfig");
-    writeFileSync(file, kubeconfig, { mode: 0o600 });
-    const settings = [`e2e-existing:kubeconfig=${file}`, "e2e-existing:jail=network-policy"];
-    return openWorkspace({ stacks: "e2e-existing,unused-factory,unused-team", config: settings }, { SSF_STATE: state });
-  };
-  const bringUp = async (workspace: Workspace, operation: "up" | "destroy" = "up") => {
-    const [stack] = workspace.stacks;
-    if (stack === undefined) throw new Error("a workspace has stacks");
-    return update(workspace, await readyStack(workspace, stack), { operation, onProgress: () => undefined });
-  };
-
-  afterEach(() => removeStack(existing(""), "e2e-existing", true));
-
-  test(
-    "is taken by its kubeconfig, and left as it was",
-    async () => {
-      const workspace = existing(shared.kubeconfig);
-      await bringUp(workspace);
-      const outputs = await outputsOf(workspace, "cluster", "e2e-existing");
-      expect(outputs).toMatchObject({
-        clusterIdentifier: shared.clusterIdentifier,
-        runtimeClasses: null,
-        networkPolicies: "kubernetes",
-      });
-      await bringUp(workspace, "destroy");
-      expect(await kubectl.text(["get", "namespaces"])).toContain("ssf-registry");
-    },
-    3 * minutes,
-  );
-
-  test(
-    "is refused when it does not answer",
-    async () => {
-      const unreachable = shared.kubeconfig.replace(/server: \S+/, "server: https://127.0.0.1:9");
-      await expect(bringUp(existing(unreachable))).rejects.toThrow(/SSF-CLUSTER-001/);
-    },
-    2 * minutes,
-  );
-});
+describeExisting(cluster, state);
 
 test("every command of a guide that needs a factory was run here", () => {
   const lines = guides.flatMap(liveCommands).flatMap((script) => script.split("\n"));

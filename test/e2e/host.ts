@@ -1,6 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { containerEngine } from "../../tools/plugins/kind/container-engine";
+import {
+  containerEngine,
+  hasIdleRunDirectory,
+  removeIdleRunDirectory,
+} from "../../tools/plugins/kind/container-engine";
 import { readToolchain } from "../../stacks/toolchain";
 
 /** Runs a command of the container engine that the factory uses. */
@@ -41,7 +45,15 @@ const processesOf = (state: string): string[] => {
 };
 
 /** Everything on this machine that a factory could leave behind. */
-export const hostInventory = (state: string, cluster: string) => ({
+export const hostInventory = (state: string, cluster: string) => {
+  // First of all, since asking the engine makes the directory.
+  const runDirectory = hasIdleRunDirectory();
+  const inventory = { runDirectory, ...inventoryOf(state, cluster) };
+  removeIdleRunDirectory();
+  return inventory;
+};
+
+const inventoryOf = (state: string, cluster: string) => ({
   containers: lines(container("ps", "--all", "--format", "{{.Names}}")).filter((name) => name.startsWith(cluster)),
   volumes: lines(container("volume", "ls", "--quiet", "--filter", `label=io.x-k8s.kind.cluster=${cluster}`)),
   networks: lines(container("network", "ls", "--format", "{{.Name}}")).filter((name) => name.includes(cluster)),

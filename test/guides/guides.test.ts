@@ -95,6 +95,7 @@ describeWithFactory("the commands of the guide", (served) => {
     expect(settingsOf("cluster")).toMatchObject({
       kind: "cluster",
       kubeconfig: expect.stringMatching(/\/\.kube\/config$/) as string,
+      clusterCidrs: "10.244.0.0/16,10.96.0.0/16,192.168.10.0/24",
       jail: "network-policy",
     });
     expect(settingsOf("dev")).toMatchObject({ registryClusterIp: "10.96.0.50", serviceCidr: "10.96.0.0/16" });

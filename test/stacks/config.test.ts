@@ -18,6 +18,7 @@ const problemsOf = (raw: Record<string, string>): string[] => {
 };
 
 const team = { kind: "team", team: "team-a" };
+const existing = { kind: "cluster", kubeconfig: "k", clusterCidrs: "10.0.0.0/8" };
 const trigger = { ...team, triggerRepository: "https://git.test/pay.git" };
 
 describe("a stack's settings", () => {
@@ -27,6 +28,7 @@ describe("a stack's settings", () => {
       clusterName: "ssf",
       workers: 0,
       jail: "runtime",
+      protectData: false,
     });
     expect(parseConfig({ kind: "factory" })).toMatchObject({
       clusterStack: "cluster",
@@ -65,11 +67,30 @@ describe("a stack's settings", () => {
       "SSF-CONFIG-004 config jail",
       { ...cluster, jail: "network-policy" },
     ],
+    ["workers for a cluster that exists", { ...existing, workers: "1" }, "SSF-CONFIG-004 config workers", existing],
     [
-      "workers for a cluster that exists",
-      { ...cluster, kubeconfig: "k", workers: "1" },
-      "SSF-CONFIG-004 config workers",
+      "a cluster that exists without its ranges",
       { ...cluster, kubeconfig: "k" },
+      "SSF-CONFIG-004 config clusterCidrs",
+      existing,
+    ],
+    [
+      "ranges of a cluster that is made",
+      { ...cluster, clusterCidrs: "10.0.0.0/8" },
+      "SSF-CONFIG-004 config clusterCidrs",
+      cluster,
+    ],
+    [
+      "an address in place of a range",
+      { ...existing, clusterCidrs: "10.0.0.0/8,10.1.2.3" },
+      "SSF-CONFIG-004 config clusterCidrs",
+      { ...existing, clusterCidrs: "10.0.0.0/8,192.0.2.0/24" },
+    ],
+    [
+      "a range that leaves nothing outside",
+      { ...existing, clusterCidrs: "0.0.0.0/0" },
+      "SSF-CONFIG-004 config clusterCidrs",
+      { ...existing, clusterCidrs: "10.0.0.0/8" },
     ],
     ["no team", { kind: "team" }, "SSF-CONFIG-004 config team", team],
     ["a team with a capital", { ...team, team: "Team" }, "SSF-CONFIG-004 config team", { ...team, team: "t" }],
@@ -245,7 +266,8 @@ describe("a stack's settings", () => {
   test("every example holds its own rule", () => {
     for (const key of configKeys()) {
       for (const kind of key.kinds) {
-        const required: Record<string, string> = kind === "team" ? trigger : {};
+        const ofExisting = ["kubeconfig", "clusterCidrs"].includes(key.name);
+        const required = kind === "team" ? trigger : ofExisting ? existing : {};
         expect(problemsOf({ ...required, kind, ...(key.name === "kind" ? {} : { [key.name]: key.example }) })).toEqual(
           [],
         );

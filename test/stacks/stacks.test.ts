@@ -6,6 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { falcoFiles } from "../../components/falco";
 import { COMPONENTS } from "../../components/workloads";
+import { NetworkPolicies } from "../../components/lib/network-policies";
 import { type Task, type TektonObject, verifyDefinition } from "../../pipelines";
 import { type FactoryConfig, parseConfig, type TeamConfig } from "../../stacks/config";
 import { FACTORY_NAMESPACES } from "../../policies/admission";
@@ -433,6 +434,19 @@ describe("stack of kind team", () => {
       networkPolicies: "cilium",
       egress: { forges: [{ name: "git.test", port: 443 }] },
     });
+  });
+
+  test("keeps its stages and its schedule from the ranges that the cluster's stack gives", async () => {
+    const settings = { forges: "git.test", triggerRepository: "https://git.test/pay.git", triggerParams: "name=pay" };
+    const rendering = await render(() => teamStack({ ...config, ...settings, languages: "go", schedule: "@daily" }), {
+      extra: referenceTo({ ...factoryOutputs, networkPolicies: NetworkPolicies.Kubernetes }),
+    });
+    const outside = rendering.resources
+      .filter(({ type }) => type === "kubernetes:networking.k8s.io/v1:NetworkPolicy")
+      .flatMap((policy) => (inputAt(policy, "spec.egress") ?? []) as { to?: { ipBlock?: object }[] }[])
+      .flatMap(({ to = [] }) => to.flatMap(({ ipBlock }) => ipBlock ?? []));
+    const except = [...factoryOutputs.clusterCidrs, "169.254.0.0/16"];
+    expect(outside).toEqual(Array(3).fill({ cidr: "0.0.0.0/0", except }));
   });
 
   test("has no trigger unless one is configured, and then its address and its secret", async () => {

@@ -9,6 +9,7 @@ export const clusterOutputs = {
   clusterIdentifier: "ssf",
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   networkPolicies: NetworkPolicies.Cilium,
+  clusterCidrs: ["10.20.0.0/16", "10.21.0.0/16", "192.0.2.0/24"],
   apiServer: "https://127.0.0.1:6443",
 };
 
@@ -19,6 +20,7 @@ export const factoryOutputs = {
   clusterIdentifier: "ssf",
   runtimeClasses: clusterOutputs.runtimeClasses,
   networkPolicies: NetworkPolicies.Cilium,
+  clusterCidrs: clusterOutputs.clusterCidrs,
   registry: { host: "registry.example:5000", namespace: "ssf-registry", service: "registry", caPem: "CA" },
   registryReadersKey: "k",
   trustDomain: "factory.example",

@@ -76,6 +76,7 @@ const team = () =>
     caPem: "CA",
     quota: { cpu: "8", memory: "16Gi", storage: "20Gi", pods: 30 },
     networkPolicies: NetworkPolicies.Kubernetes,
+    clusterCidrs: ["10.0.0.0/8"],
     egress: { forges: [], registries: [] },
   });
 

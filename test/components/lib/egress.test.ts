@@ -92,7 +92,7 @@ describe("a stage's rules for Kubernetes", () => {
     ports: [{ port, protocol: "TCP" }],
   });
   const outside = (...ports: number[]) => ({
-    to: [{ ipBlock: { cidr: "0.0.0.0/0", except: cidrs } }],
+    to: [{ ipBlock: { cidr: "0.0.0.0/0", except: [...cidrs, "169.254.0.0/16"] } }],
     ports: ports.map((port) => ({ port, protocol: "TCP" })),
   });
 

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { FactoryError } from "../../../components/lib/errors";
 import { hostDirectory } from "../../../components/lib/kind-config";
 import { run } from "../../process";
-import { containerEngine } from "./container-engine";
+import { containerEngine, removeIdleRunDirectory } from "./container-engine";
 
 /** What a cluster is made of; the inputs of the resource. */
 export interface ClusterInputs {
@@ -133,11 +133,12 @@ export class KindCluster {
       );
   }
 
-  /** Removes nodes, their network and the cluster's files; succeeds when they are gone already. */
+  /** Removes nodes, their network, the cluster's files and the engine's own of the last; succeeds when they are gone already. */
   async delete(): Promise<void> {
     await this.kind("delete", "cluster", "--name", this.inputs.name);
     const networks = await this.container("network", "ls", "--format", "{{.Name}}");
     if (networks.split("\n").includes(this.network)) await this.container("network", "rm", this.network);
+    removeIdleRunDirectory();
     await rm(this.directory, { recursive: true, force: true });
   }
 

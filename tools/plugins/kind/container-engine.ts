@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { FactoryError } from "../../../components/lib/errors";
 import { cache } from "../../toolchain/paths";
@@ -21,6 +21,20 @@ const works = (program: string, args: string[], env: Record<string, string> = {}
 
 /** Whether Docker's engine runs, and this user may use it. */
 export const dockerAnswers = (): boolean => works("docker", ["info"]);
+
+/** Where podman keeps what lasts no longer than containers do; every command of it makes the directory. */
+const runDirectory = "/run/secure-software-factory";
+
+/** Whether that directory is there although no container needs it. */
+export const hasIdleRunDirectory = (directory = runDirectory): boolean => {
+  const containers = join(directory, "containers/overlay-containers");
+  return existsSync(directory) && (!existsSync(containers) || readdirSync(containers).length === 0);
+};
+
+/** Removes that directory when no container needs it. */
+export const removeIdleRunDirectory = (directory = runDirectory): void => {
+  if (hasIdleRunDirectory(directory)) rmSync(directory, { recursive: true });
+};
 
 /** Podman's own settings for the factory: its storage is part of the cache, and nodes may not raise their limits. */
 const podmanEnvironment = (bin: string): Record<string, string> => {
@@ -47,7 +61,7 @@ network_config_dir = "${join(directory, "networks")}"
     `[storage]
 driver = "overlay"
 graphroot = "${join(directory, "storage")}"
-runroot = "/run/secure-software-factory/containers"
+runroot = "${join(runDirectory, "containers")}"
 `,
   );
   return { CONTAINERS_CONF: containers, CONTAINERS_STORAGE_CONF: storage, KIND_EXPERIMENTAL_PROVIDER: "podman" };
