@@ -346,7 +346,7 @@ export const askRules = async (
   kubectl: Kubectl,
   rules: readonly string[],
   worlds: readonly RequestWorld[],
-): Promise<{ check: Check; notAsked: NotAsked[] }> => {
+): Promise<{ check: Check; findings: Finding[]; notAsked: NotAsked[] }> => {
   const known = worlds.flatMap(questions);
   const findings: Finding[] = [];
   for (const rule of rules) {
@@ -364,6 +364,7 @@ export const askRules = async (
   const asked = findings.length - notAsked.length;
   return {
     check: selfCheck("alive", asked === 0 ? ["no rule could be asked"] : faults, `${asked} rules asked`),
+    findings,
     notAsked,
   };
 };
