@@ -23,6 +23,8 @@ import type { Kubectl } from "../../tools/cli/kubectl";
 import { serve, TestLog } from "./support/log";
 import { certificateFor, listen } from "./support/tls";
 
+jest.setTimeout(60_000);
+
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 const image = `ssf.local/rekor@${digest("1")}`;
 const stage = `ssf.local/stage-go@${digest("2")}`;
@@ -317,7 +319,7 @@ const bad: [string, Partial<typeof good>, string][] = [
   ],
   [
     "a rule that fails open",
-    { validatingadmissionpolicies: [policy({ spec: { failurePolicy: "Ignore" } })] },
+    { validatingadmissionpolicies: [policy({ spec: { failurePolicy: "Ignore" } }), generatedPolicy()] },
     "002 ssf-rule: failurePolicy Ignore",
   ],
   [
@@ -327,18 +329,19 @@ const bad: [string, Partial<typeof good>, string][] = [
         policy({
           status: { observedGeneration: 2, typeChecking: { expressionWarnings: [{ fieldRef: "spec.x" }] } },
         }),
+        generatedPolicy(),
       ],
     },
     "003 ssf-rule: spec.x",
   ],
   [
     "a rule not yet looked at",
-    { validatingadmissionpolicies: [policy({ status: {} })] },
+    { validatingadmissionpolicies: [policy({ status: {} }), generatedPolicy()] },
     "003 ssf-rule: not looked at yet",
   ],
   [
     "a rule that holds nowhere",
-    { validatingadmissionpolicybindings: [binding(["Deny"], { matchLabels: { a: "b" } })] },
+    { validatingadmissionpolicybindings: [binding(["Deny"], { matchLabels: { a: "b" } }), generatedBinding()] },
     "004 ssf-rule: selects no namespace",
   ],
   [
