@@ -604,7 +604,12 @@ test("the newest run in the log shows how long Fulcio's certificates live", asyn
         text: () => Promise.resolve(lines.join("\n")),
         portForward: () => Promise.resolve({ port, close: () => undefined }),
       },
-      { log: { host, caPem: certificate.certificatePem, namespace: "ssf-rekor", service: "rekor", port: 443 } },
+      {
+        log: {
+          ...{ url: `https://${host}`, host, namespace: "ssf-rekor", service: "rekor", port: 443 },
+          ...{ caPem: certificate.certificatePem, publicKeyPem: log.publicKeyPem },
+        },
+      },
     );
   try {
     expect(await ask(runs)).toEqual({ entry: 1, life: 2 * 24 * 3600 });

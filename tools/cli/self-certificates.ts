@@ -86,7 +86,7 @@ const entrySchema = z.object({ spec: z.object({ publicKey: z.base64() }) });
 /** The certificate of the newest run that is in the log, from the log itself; undefined when no run is there. */
 export const newestSigning = async (
   kubectl: Kubectl,
-  { log }: StackOutputs["factory"]["provenance"],
+  { log }: Pick<StackOutputs["factory"]["provenance"], "log">,
 ): Promise<SigningCertificate | undefined> => {
   const urls = await kubectl.text(["get", "pipelineruns.tekton.dev", "--all-namespaces", RUNS_IN_LOG]);
   const indexes = [...urls.matchAll(/[?&]logIndex=(\d+)$/gm)].map(([, index]) => Number(index));
