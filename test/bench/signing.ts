@@ -42,20 +42,15 @@ export const measureSigning = async (context: ProbeContext, api: ApiServer): Pro
       for (let number = numbers.pop(); number !== undefined; number = numbers.pop())
         names.push(await start({ number }));
     };
-    // They are not awaited one by one, so that starting a run never bounds how fast runs are signed.
-    const started = Promise.all(Array.from({ length: STARTERS }, starter));
-    let isStarting = true;
-    void started.finally(() => (isStarting = false)).catch(() => undefined);
-    while (isStarting) {
-      await read(names);
-      await pause();
-    }
-    await started;
-    for (let left = TRIES; signedAt.size < RUNS; left--) {
-      if (left === 0) throw new Error(`${RUNS - signedAt.size} of ${RUNS} runs are not signed`);
-      await pause();
-      await read(names);
-    }
+    const watch = async () => {
+      for (let left = TRIES; signedAt.size < RUNS; left--) {
+        if (left === 0) throw new Error(`${RUNS - signedAt.size} of ${RUNS} runs are not signed`);
+        await read(names);
+        await pause();
+      }
+    };
+    // Several are started while others are signed, so that starting them does not bound how fast runs are signed.
+    await Promise.all([watch(), ...Array.from({ length: STARTERS }, starter)]);
   });
   await context.kubectl.text([
     "delete",

@@ -272,7 +272,10 @@ test("a rule without a live object matches the request that it refused, and with
     detail: "ssf-rule: matches no live object and no request",
   });
   const notAsked = { rule: "ssf-rule", why: "w", isCovered: true };
-  expect(await found(notAsked)).toMatchObject({ held: true, detail: expect.stringMatching(/^ssf-rule: none yet,/) });
+  expect(await found(notAsked)).toMatchObject({
+    held: true,
+    detail: expect.stringMatching(/^ssf-rule: none yet,/) as string,
+  });
   expect(notShown([notAsked], new Map([["ssf-rule", 1]]))).toEqual([notAsked]);
   expect(notShown([notAsked], new Map([["ssf-rule", 0]]))).toEqual([
     { rule: "ssf-rule", why: "w; it matches no live object", isCovered: false },
@@ -577,7 +580,7 @@ test("each class of certificates has its own length", async () => {
     ...certificate("True", later, { duration: undefined }),
     status: { notBefore: "2030-01-01", notAfter: "2031-01-01" },
   };
-  expect(await life([issued])).toMatchObject({ held: false, detail: expect.stringContaining("365 days") });
+  expect(await life([issued])).toMatchObject({ held: false, detail: expect.stringContaining("365 days") as string });
 });
 
 test("the newest run in the log shows how long Fulcio's certificates live", async () => {
