@@ -61,6 +61,7 @@ export class Forge extends pulumi.ComponentResource {
         labels,
         port: PORT,
         issuer: args.issuer,
+        rereadsCertificate: false,
         clients: forgeClients,
         settings: { "lighttpd.conf": SERVER_SETTINGS, "git.cgi": GATEWAY_SCRIPT },
         users: {

@@ -114,7 +114,7 @@ export class Fulcio extends pulumi.ComponentResource {
     );
     const certificate = issueCertificate(
       `${name}-certificate`,
-      { ...metadata("fulcio-tls"), issuer: args.issuer, dnsNames: [HOST] },
+      { ...metadata("fulcio-tls"), issuer: args.issuer, dnsNames: [HOST], isReread: false },
       inNamespace,
     );
     const settings = {

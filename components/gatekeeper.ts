@@ -81,6 +81,7 @@ export class Gatekeeper extends pulumi.ComponentResource {
         issuer: args.issuer,
         dnsNames: [GATEKEEPER_CLIENT],
         isClient: true,
+        isReread: true,
       },
       { parent: this, dependsOn: made, deletedWith: namespace },
     );

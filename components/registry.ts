@@ -108,6 +108,7 @@ export class Registry extends pulumi.ComponentResource {
         labels,
         port: REGISTRY_PORT,
         issuer: args.issuer,
+        rereadsCertificate: true,
         clusterIp: args.clusterIp,
         clients: registryClients,
         settings: { "config.yml": stringify(registrySettings()) },

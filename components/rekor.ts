@@ -92,7 +92,7 @@ export class Rekor extends pulumi.ComponentResource {
     );
     const certificate = issueCertificate(
       `${name}-certificate`,
-      { ...metadata("rekor-tls"), issuer: args.issuer, dnsNames: [REKOR_HOST, "localhost"] },
+      { ...metadata("rekor-tls"), issuer: args.issuer, dnsNames: [REKOR_HOST, "localhost"], isReread: false },
       inNamespace,
     );
     const claim = claimVolume(

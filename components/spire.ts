@@ -331,7 +331,7 @@ const makeSpireServer = (name: string, args: SpireArgs, parent: pulumi.Resource,
   );
   const certificate = issueCertificate(
     `${name}-certificate`,
-    { ...metadata("spire-tls"), issuer: args.issuer, dnsNames: [OIDC_HOST] },
+    { ...metadata("spire-tls"), issuer: args.issuer, dnsNames: [OIDC_HOST], isReread: true },
     inNamespace,
   );
   const claim = claimVolume(

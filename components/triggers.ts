@@ -117,6 +117,7 @@ export class Triggers extends pulumi.ComponentResource {
         issuer: args.issuer,
         dnsNames: [`*.${TRIGGERS_NAMESPACE}.svc.cluster.local`, `*.${TRIGGERS_NAMESPACE}.svc`, "localhost"],
         ipAddresses: ["127.0.0.1"],
+        isReread: false,
       },
       inNamespace,
     );

@@ -71,6 +71,7 @@ export class TufRepository extends pulumi.ComponentResource {
         labels,
         port: TUF_PORT,
         issuer: args.issuer,
+        rereadsCertificate: false,
         clients: args.clients,
         settings: { "lighttpd.conf": TUF_SERVER_SETTINGS },
         content: { files, path: "/srv/tuf" },

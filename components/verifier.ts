@@ -103,7 +103,7 @@ export class Verifier extends pulumi.ComponentResource {
     );
     const certificate = issueCertificate(
       `${name}-certificate`,
-      { ...metadata("verifier-tls"), issuer: args.issuer, dnsNames: [HOST] },
+      { ...metadata("verifier-tls"), issuer: args.issuer, dnsNames: [HOST], isReread: true },
       inNamespace,
     );
 

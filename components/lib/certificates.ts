@@ -3,6 +3,12 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { timeouts } from "./timeouts";
 
+/** How long a certificate lives, in the form of Go, by whether what shows it reads a renewed one by itself. */
+const LIFETIMES = { reread: "2160h0m0s", readOnce: "43800h0m0s" };
+
+/** How long before its end a certificate is renewed. */
+const RENEW_BEFORE = "720h0m0s";
+
 /** What a service's certificate says. */
 export interface CertificateRequest {
   /** Name of the Certificate and of the Secret that it fills. */
@@ -13,14 +19,13 @@ export interface CertificateRequest {
   issuer: pulumi.Input<string>;
   dnsNames: string[];
   ipAddresses?: string[];
+  /** Whether its server reads a renewed one without a restart. Then it lives 90 days, and five years otherwise. */
+  isReread: boolean;
   /** Whether its holder also shows it to servers that it calls. @default false */
   isClient?: boolean;
 }
 
-/**
- * A server certificate from the factory's authority, issued when the resource is ready.
- * It lives five years, because the servers of the factory read it once, at their start.
- */
+/** A server certificate from the factory's authority, issued when the resource is ready. */
 export const issueCertificate = (
   logicalName: string,
   request: CertificateRequest,
@@ -39,8 +44,8 @@ export const issueCertificate = (
       },
       spec: {
         secretName: request.name,
-        duration: "43800h0m0s",
-        renewBefore: "720h0m0s",
+        duration: request.isReread ? LIFETIMES.reread : LIFETIMES.readOnce,
+        renewBefore: RENEW_BEFORE,
         privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Always" },
         usages: ["digital signature", "server auth", ...(request.isClient === true ? ["client auth"] : [])],
         dnsNames: request.dnsNames,
@@ -81,8 +86,8 @@ export const authorityChain = (
       metadata: { name, namespace, labels, annotations: { "pulumi.com/waitFor": "condition=Ready" } },
       spec: {
         secretName: name,
-        duration: "43800h0m0s",
-        renewBefore: "720h0m0s",
+        duration: LIFETIMES.reread,
+        renewBefore: RENEW_BEFORE,
         privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Always" },
         usages: ["client auth"],
         dnsNames: [`ca-proof.${namespace}.svc`],

@@ -33,6 +33,8 @@ export interface ServerArgs {
   port: number;
   /** ClusterIssuer that its certificate comes from. */
   issuer: pulumi.Input<string>;
+  /** Whether it reads a renewed certificate without a restart. */
+  rereadsCertificate: boolean;
   /** Address of the service. @default one of the cluster's choice */
   clusterIp?: string;
   /** Who may open a connection. The server itself opens none. */
@@ -104,6 +106,7 @@ export const makeServer = (
       issuer: args.issuer,
       dnsNames: [`${name}.${args.namespace}.svc.cluster.local`, `${name}.${args.namespace}.svc`, "localhost"],
       ipAddresses: [...(args.clusterIp === undefined ? [] : [args.clusterIp]), "127.0.0.1"],
+      isReread: args.rereadsCertificate,
     },
     inNamespace,
   );

@@ -7,6 +7,7 @@ import { signingPipeline } from "../e2e/signatures";
 import { quantile, short } from "./statistics";
 
 const RUNS = 30;
+const STARTERS = 6;
 const TRIES = 1200;
 
 const pause = () => new Promise((resume) => setTimeout(resume, 250));
@@ -36,15 +37,20 @@ export const measureSigning = async (context: ProbeContext, api: ApiServer): Pro
   };
   const names: string[] = [];
   await withPipeline(context, signingPipeline(`${registryRepository}/bench`), async (start) => {
-    for (let number = 0; number < RUNS; number++) {
-      names.push(await start({ number: String(Date.now()) }));
-      await read(names);
-    }
-    for (let left = TRIES; signedAt.size < RUNS; left--) {
-      if (left === 0) throw new Error(`${RUNS - signedAt.size} of ${RUNS} runs are not signed`);
-      await pause();
-      await read(names);
-    }
+    const numbers = Array.from({ length: RUNS }, (_, index) => String(Date.now() * RUNS + index));
+    const starter = async () => {
+      for (let number = numbers.pop(); number !== undefined; number = numbers.pop())
+        names.push(await start({ number }));
+    };
+    const watch = async () => {
+      for (let left = TRIES; signedAt.size < RUNS; left--) {
+        if (left === 0) throw new Error(`${RUNS - signedAt.size} of ${RUNS} runs are not signed`);
+        await read(names);
+        await pause();
+      }
+    };
+    // Several are started while others are signed, so that starting them does not bound how fast runs are signed.
+    await Promise.all([watch(), ...Array.from({ length: STARTERS }, starter)]);
   });
   await context.kubectl.text([
     "delete",
@@ -58,6 +64,11 @@ export const measureSigning = async (context: ProbeContext, api: ApiServer): Pro
   const span = (Math.max(...times) - Math.min(...times)) / 1000;
   return columns([
     ["end of a run to provenance", "p50 s", "p95 s", "signed a second"],
-    [`${RUNS} runs`, short(quantile(seconds, 0.5)), short(quantile(seconds, 0.95)), short((RUNS - 1) / span)],
+    [
+      `${RUNS} runs, ${STARTERS} started at once`,
+      short(quantile(seconds, 0.5)),
+      short(quantile(seconds, 0.95)),
+      short((RUNS - 1) / span),
+    ],
   ]);
 };

@@ -1,4 +1,4 @@
-import { quantile, short } from "./statistics";
+import { quantile, short, tail } from "./statistics";
 
 test.each([
   [0.5, 5],
@@ -8,6 +8,12 @@ test.each([
   [1, 10],
 ])("the quantile %d of one to ten is %d", (part, expected) => {
   expect(quantile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], part)).toBe(expected);
+});
+
+test("the largest of few samples is called so", () => {
+  expect(tail([3, 1, 2])).toBe("3 (max of 3)");
+  expect(tail(Array.from({ length: 99 }, (_, index) => index))).toBe("98 (max of 99)");
+  expect(tail(Array.from({ length: 100 }, (_, index) => index))).toBe("98");
 });
 
 test("numbers have three digits that count, and none where there is nothing", () => {

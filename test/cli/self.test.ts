@@ -1,14 +1,29 @@
 import { GATE_LABEL, TEAM_LABEL } from "../../components/lib/labels";
-import { type Component, componentsOf, describeInside, firstExpiryOf } from "../../tools/cli/components";
+import { type Component, componentsOf, describeInside, firstExpiryOf, type Inside } from "../../tools/cli/components";
 import { exitCode } from "../../tools/cli/outcome";
+import { checkLives, lifeOfSigning, newestSigning, type SigningCertificate } from "../../tools/cli/self-certificates";
 import { checkObjects, type Promises } from "../../tools/cli/self-checks";
 import { type ClusterObjects, readCluster, selects } from "../../tools/cli/self-cluster";
-import { answerOf, askRules, judge, type Question, questions, type RequestWorld } from "../../tools/cli/self-requests";
-import { selfOutcome } from "../../tools/cli/verbs/verify-self";
+import { checkMatches, countMatches, notShown, ruleScopes } from "../../tools/cli/self-matches";
+import {
+  answerOf,
+  askRules,
+  type Finding,
+  judge,
+  type Question,
+  questions,
+  type RequestWorld,
+} from "../../tools/cli/self-requests";
+import { allUp } from "../../tools/cli/verbs/status";
+import { describeSelf, selfOutcome } from "../../tools/cli/verbs/verify-self";
 import { factoryRules } from "../../policies/admission";
-import { gateConstraints } from "../../policies/admission/gate";
+import { gateConstraints, generatedRules } from "../../policies/admission/gate";
 import { goodRun } from "../admission/cases/runs";
 import type { Kubectl } from "../../tools/cli/kubectl";
+import { serve, TestLog } from "./support/log";
+import { certificateFor, listen } from "./support/tls";
+
+jest.setTimeout(60_000);
 
 const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
 const image = `ssf.local/rekor@${digest("1")}`;
@@ -21,10 +36,12 @@ const pod = (namespace: string, reference: string, spec: object = {}, imageID = 
   spec: { containers: [{ name: "main", image: reference }], serviceAccountName: "rekor", ...spec },
   status: { phase: "Running", containerStatuses: [{ name: "main", imageID }] },
 });
+const behindGate = { matchExpressions: [{ key: GATE_LABEL, operator: "Exists" }] };
+const gateMatch = { kinds: [{ apiGroups: ["apps"], kinds: ["Deployment"] }], namespaceSelector: behindGate };
 const gateRule = (change: object = {}) => ({
   kind: "Sample",
   metadata: { name: "ssf-gate-rule" },
-  spec: { enforcementAction: "deny" },
+  spec: { enforcementAction: "deny", match: gateMatch },
   status: {
     byPod: [
       { operations: ["audit", "status"], enforced: false },
@@ -34,15 +51,30 @@ const gateRule = (change: object = {}) => ({
   ...change,
 });
 const namespace = (name: string, labels: object) => ({ metadata: { name, labels } });
+const looksAt = (apiGroup: string, ...resources: string[]) => ({
+  namespaceSelector: {},
+  objectSelector: {},
+  resourceRules: [{ apiGroups: [apiGroup], resources }],
+});
 const policy = (change: object = {}) => ({
   metadata: { name: "ssf-rule", generation: 2, labels: factory },
-  spec: { failurePolicy: "Fail" },
+  spec: { failurePolicy: "Fail", matchConstraints: looksAt("", "pods") },
   status: { observedGeneration: 2, typeChecking: {} },
   ...change,
 });
-const binding = (validationActions: string[], namespaceSelector: object) => ({
+const binding = (validationActions: string[], namespaceSelector: object, objectSelector: object = {}) => ({
   metadata: { name: "ssf-rule" },
-  spec: { policyName: "ssf-rule", validationActions, matchResources: { namespaceSelector } },
+  spec: { policyName: "ssf-rule", validationActions, matchResources: { namespaceSelector, objectSelector } },
+});
+const generated = { policy: "gatekeeper-sample", binding: "gatekeeper-sample-ssf-gate-rule" };
+/** What Gatekeeper makes of its rule. */
+const generatedPolicy = (failurePolicy = "Fail") => ({
+  metadata: { name: generated.policy, generation: 1 },
+  spec: { failurePolicy },
+});
+const generatedBinding = (validationActions = ["Deny"], name = generated.binding) => ({
+  metadata: { name },
+  spec: { policyName: generated.policy, validationActions },
 });
 const inTeams = { matchExpressions: [{ key: TEAM_LABEL, operator: "Exists" }] };
 const webhook = (failurePolicy: string, caBundle = "Y2E=") => ({
@@ -109,19 +141,26 @@ const registered = (publish: object = {}, ...others: object[]) => ({
     ...others,
   ],
 });
-const certificate = (status: string, renewalTime: string) => ({
-  metadata: { namespace: "ssf-rekor", name: "tls" },
-  status: { conditions: [{ type: "Ready", status }], renewalTime, notAfter: "2031-01-01T00:00:00Z" },
+const certificate = (status: string, renewalTime: string, spec: object = {}, name = "tls") => ({
+  metadata: { namespace: "ssf-rekor", name },
+  spec: { duration: "2160h0m0s", secretName: name, usages: ["digital signature", "server auth"], ...spec },
+  status: {
+    conditions: [{ type: "Ready", status }],
+    renewalTime,
+    notBefore: "2030-10-03T00:00:00Z",
+    notAfter: "2031-01-01T00:00:00Z",
+  },
 });
 const rekorSpace = namespace("ssf-rekor", { "kubernetes.io/metadata.name": "ssf-rekor", ...restricted });
 const teamSpace = namespace("team-a", { [TEAM_LABEL]: "a", ...restricted });
+const gateSpace = namespace("gated", { [GATE_LABEL]: "", ...restricted });
 
 /** What kubectl would print, by kind; every promise holds. */
 const good = {
   pods: [pod("ssf-rekor", image), pod("team-a", stage)] as object[],
-  namespaces: [rekorSpace, teamSpace, namespace("default", {})] as object[],
-  validatingadmissionpolicies: [policy()] as object[],
-  validatingadmissionpolicybindings: [binding(["Deny", "Audit"], inTeams)] as object[],
+  namespaces: [rekorSpace, teamSpace, gateSpace, namespace("default", {})] as object[],
+  validatingadmissionpolicies: [policy(), generatedPolicy()] as object[],
+  validatingadmissionpolicybindings: [binding(["Deny", "Audit"], inTeams), generatedBinding()] as object[],
   "validatingwebhookconfigurations,mutatingwebhookconfigurations": [webhook("Fail"), gateWebhook(exempt)] as object[],
   constraint: [gateRule()] as object[],
   "endpointslices.discovery.k8s.io": [endpoints(true)] as object[],
@@ -131,8 +170,28 @@ const good = {
 };
 const webhooks = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
 
-const kubectl = (objects: typeof good, secrets = ""): Kubectl => ({
-  text: () => Promise.resolve(secrets),
+/** What `kubectl api-resources` and `kubectl get` would print of live objects, with the columns that are asked for. */
+const served = [
+  "deployments deploy apps/v1 true Deployment",
+  "namespaces ns v1 false Namespace",
+  "pods po v1 true Pod",
+  "pods metrics.k8s.io/v1beta1 true PodMetrics",
+  "runtimeclasses node.k8s.io/v1 false RuntimeClass",
+];
+const live = {
+  pod: ["v1", "Pod", "team-a", '{"app":"x"}'],
+  otherPod: ["v1", "Pod", "ssf-rekor", '{"app":"x"}'],
+  strayPod: ["v1", "Pod", "gone", ""],
+  team: ["v1", "Namespace", "", JSON.stringify({ [TEAM_LABEL]: "a" })],
+  namespace: ["v1", "Namespace", "", ""],
+  runtimeClass: ["node.k8s.io/v1", "RuntimeClass", "", ""],
+  deployment: ["apps/v1", "Deployment", "gated", ""],
+};
+const kubectl = (objects: typeof good, secrets = "", alive: string[][] = [live.pod]): Kubectl => ({
+  text: ([verb, what = ""]) => {
+    if (verb === "api-resources") return Promise.resolve(served.map((line) => line.replace(/ /g, "  ")).join("\n"));
+    return Promise.resolve(what === "secrets" ? secrets : alive.map((columns) => columns.join("\t")).join("\n"));
+  },
   json: ([, kind]) => Promise.resolve({ items: objects[kind as keyof typeof good] }),
   portForward: () => Promise.reject(new Error("not asked for")),
 });
@@ -144,15 +203,105 @@ const promises: Promises = {
   gateRules: ["ssf-gate-rule"],
   trustDomain: "factory.test",
   components: [{ namespace: "ssf-rekor", serviceAccount: "rekor" }],
+  generatedRules: [generated],
   now: new Date("2026-11-23T00:00:00Z"),
 };
-const failures = async (change: Partial<typeof good> = {}, secrets = "", promised = promises) =>
-  checkObjects(await readCluster(kubectl({ ...good, ...change }, secrets)), promised)
+const shown: Finding[] = [{ rule: "ssf-rule" }, { rule: "ssf-gate-rule" }];
+/** Rules by what they match, when these objects are alive and the rules were asked with these findings. */
+const matches = async (change: Partial<typeof good> = {}, alive = [live.pod], findings = shown) => {
+  const cluster = kubectl({ ...good, ...change }, "", alive);
+  const objects = await readCluster(cluster);
+  const scopes = ruleScopes(objects, ["ssf-gate-rule"]);
+  const counts = await countMatches(cluster, scopes, objects.namespaces);
+  return { counts, check: checkMatches(scopes, counts, findings, objects.namespaces) };
+};
+const failures = async (change: Partial<typeof good> = {}, secrets = "", promised = promises) => {
+  const objects = await readCluster(kubectl({ ...good, ...change }, secrets));
+  return [
+    ...checkObjects(objects, promised),
+    (await matches(change)).check,
+    checkLives(objects, { entry: 1, life: 600 }),
+  ]
     .filter(({ held }) => !held)
     .map(({ code, detail }) => `${code} ${detail}`);
+};
 
 test("everything holds in a good factory", async () => {
   expect(await failures()).toEqual([]);
+});
+
+const inAll = binding(["Deny"], {});
+const matching = (change: object) => ({
+  validatingadmissionpolicies: [policy({ spec: { failurePolicy: "Fail", matchConstraints: change } })],
+});
+
+test.each<[string, number, Partial<typeof good>, string[][]]>([
+  ["its kind in a namespace of its choice", 1, {}, [live.pod, live.otherPod, live.strayPod, live.deployment]],
+  ["none where its kind lives elsewhere", 0, {}, [live.otherPod, live.team]],
+  ["none in a namespace that is gone", 0, { validatingadmissionpolicybindings: [inAll] }, [live.strayPod]],
+  [
+    "those with the labels that its binding wants",
+    1,
+    { validatingadmissionpolicybindings: [binding(["Deny"], {}, { matchLabels: { app: "x" } })] },
+    [live.pod, live.deployment],
+  ],
+  [
+    "none without these labels",
+    0,
+    { validatingadmissionpolicybindings: [binding(["Deny"], {}, { matchLabels: { app: "y" } })] },
+    [live.pod, live.otherPod],
+  ],
+  ["a part of a live object", 1, matching(looksAt("", "pods/status")), [live.pod]],
+  ["none of requests that no object is left of", 0, matching(looksAt("", "pods/exec")), [live.pod]],
+  ["none of another group's kind", 0, matching(looksAt("metrics.k8s.io", "pods")), [live.pod]],
+  ["none of a kind that is not served", 0, matching(looksAt("tekton.dev", "customruns")), [live.pod]],
+  ["namespaces by their own labels", 1, matching(looksAt("", "namespaces")), [live.team, live.namespace]],
+  [
+    "what has no namespace, everywhere",
+    1,
+    { ...matching(looksAt("node.k8s.io", "runtimeclasses")), validatingadmissionpolicybindings: [inAll] },
+    [live.runtimeClass],
+  ],
+  ["none by a binding that only warns", 0, { validatingadmissionpolicybindings: [binding(["Warn"], {})] }, [live.pod]],
+])("a rule matches %s: %d", async (_, count, change, alive) => {
+  expect((await matches(change, alive)).counts.get("ssf-rule")).toBe(count);
+});
+
+test("a rule of the gate matches the kinds that it names, behind the gate", async () => {
+  const { counts, check } = await matches({}, [live.pod, live.deployment]);
+  expect(counts.get("ssf-gate-rule")).toBe(1);
+  expect(check).toMatchObject({ held: true, detail: "ssf-rule: 1 live object, ssf-gate-rule: 1 live object" });
+  const elsewhere = { constraint: [gateRule({ spec: { match: { ...gateMatch, namespaceSelector: inTeams } } })] };
+  expect((await matches(elsewhere, [live.pod, live.deployment])).counts.get("ssf-gate-rule")).toBe(0);
+});
+
+test("a rule without a live object matches the request that it refused, and without that it is named", async () => {
+  const found = async (finding: Finding) => (await matches({}, [live.deployment], [finding, ...shown])).check;
+  expect(await found({ rule: "ssf-rule" })).toMatchObject({
+    held: true,
+    detail: "ssf-rule: only requests, ssf-gate-rule: 1 live object",
+  });
+  expect(await found({ rule: "ssf-rule", fault: "admits a bad request" })).toMatchObject({
+    code: "SSF-SELF-004",
+    held: false,
+    detail: "ssf-rule: matches no live object and no request",
+  });
+  const notAsked = { rule: "ssf-rule", why: "w", isCovered: true };
+  expect(await found(notAsked)).toMatchObject({
+    held: true,
+    detail: expect.stringMatching(/^ssf-rule: none yet,/) as string,
+  });
+  expect(notShown([notAsked], new Map([["ssf-rule", 1]]))).toEqual([notAsked]);
+  expect(notShown([notAsked], new Map([["ssf-rule", 0]]))).toEqual([
+    { rule: "ssf-rule", why: "w; it matches no live object", isCovered: false },
+  ]);
+});
+
+test("the API server's rules that Gatekeeper makes are those in CEL", () => {
+  expect(generatedRules).toEqual([
+    { policy: "gatekeeper-imagesbydigest", binding: "gatekeeper-imagesbydigest-ssf-images-by-digest" },
+    { policy: "gatekeeper-workloadbounds", binding: "gatekeeper-workloadbounds-ssf-workload-bounds" },
+  ]);
 });
 
 test("an image that nobody signed as the factory's is named", async () => {
@@ -188,7 +337,7 @@ const bad: [string, Partial<typeof good>, ...string[]][] = [
   ],
   [
     "a rule that fails open",
-    { validatingadmissionpolicies: [policy({ spec: { failurePolicy: "Ignore" } })] },
+    { validatingadmissionpolicies: [policy({ spec: { failurePolicy: "Ignore" } }), generatedPolicy()] },
     "002 ssf-rule: failurePolicy Ignore",
   ],
   [
@@ -198,18 +347,19 @@ const bad: [string, Partial<typeof good>, ...string[]][] = [
         policy({
           status: { observedGeneration: 2, typeChecking: { expressionWarnings: [{ fieldRef: "spec.x" }] } },
         }),
+        generatedPolicy(),
       ],
     },
     "003 ssf-rule: spec.x",
   ],
   [
     "a rule not yet looked at",
-    { validatingadmissionpolicies: [policy({ status: {} })] },
+    { validatingadmissionpolicies: [policy({ status: {} }), generatedPolicy()] },
     "003 ssf-rule: not looked at yet",
   ],
   [
     "a rule that holds nowhere",
-    { validatingadmissionpolicybindings: [binding(["Deny"], { matchLabels: { a: "b" } })] },
+    { validatingadmissionpolicybindings: [binding(["Deny"], { matchLabels: { a: "b" } }), generatedBinding()] },
     "004 ssf-rule: selects no namespace",
   ],
   [
@@ -296,7 +446,7 @@ const bad: [string, Partial<typeof good>, ...string[]][] = [
   ],
   [
     "a namespace without Pod Security",
-    { namespaces: [namespace("ssf-rekor", { "kubernetes.io/metadata.name": "ssf-rekor" }), teamSpace] },
+    { namespaces: [namespace("ssf-rekor", { "kubernetes.io/metadata.name": "ssf-rekor" }), teamSpace, gateSpace] },
     "013 ssf-rekor: none, not restricted",
   ],
   ["a gate without its rule", { constraint: [] }, "014 ssf-gate-rule: not there"],
@@ -320,6 +470,45 @@ const bad: [string, Partial<typeof good>, ...string[]][] = [
       ],
     },
     "014 ssf-gate-rule: not enforced",
+  ],
+  [
+    "a rule of the gate that the API server does not have",
+    { validatingadmissionpolicies: [policy()] },
+    "014 gatekeeper-sample: not there",
+  ],
+  [
+    "a rule of the gate that fails open in the API server",
+    { validatingadmissionpolicies: [policy(), generatedPolicy("Ignore")] },
+    "014 gatekeeper-sample: failurePolicy Ignore",
+  ],
+  [
+    "a rule of the gate that is bound elsewhere",
+    {
+      validatingadmissionpolicybindings: [
+        good.validatingadmissionpolicybindings[0] ?? {},
+        generatedBinding(["Deny"], "other"),
+      ],
+    },
+    "014 gatekeeper-sample: no binding gatekeeper-sample-ssf-gate-rule",
+  ],
+  [
+    "a rule of the gate that only warns in the API server",
+    {
+      validatingadmissionpolicybindings: [good.validatingadmissionpolicybindings[0] ?? {}, generatedBinding(["Warn"])],
+    },
+    "014 gatekeeper-sample-ssf-gate-rule: Warn without Deny",
+  ],
+  [
+    "a certificate of a server that is to live for a year",
+    { "certificates.cert-manager.io": [certificate("True", "2030-01-01T00:00:00Z", { duration: "8760h0m0s" })] },
+    "018 ssf-rekor/tls: 365 days, at most 90 days for: server",
+  ],
+  [
+    "an authority that is to live for longer than ten years",
+    {
+      "certificates.cert-manager.io": [certificate("True", "2030-01-01T00:00:00Z", { duration: "87601h", isCA: true })],
+    },
+    "018 ssf-rekor/tls: 3650.0416666666665 days, at most 3650 days for: authority",
   ],
   ["a factory without gate", { [webhooks]: [webhook("Fail")] }, "015 validation.gatekeeper.sh: not there"],
 ];
@@ -398,6 +587,98 @@ test("there is a question for every rule, and nothing that it asks is stored", (
       expect(args.join(" ")).toMatch(/--dry-run=server|dryRun=All|ssf-self-absent\/exec/);
 });
 
+const life = (certificates: object[], signing?: SigningCertificate) =>
+  readCluster(kubectl({ ...good, "certificates.cert-manager.io": certificates })).then((objects) =>
+    checkLives(objects, signing),
+  );
+
+test("each class of certificates has its own length", async () => {
+  const later = "2030-12-02T00:00:00Z";
+  const once = certificate("True", later, { duration: "43800h0m0s" }, "rekor-tls");
+  const client = certificate("True", later, { usages: ["client auth"] }, "proof");
+  const authority = certificate("True", later, { duration: "87600h0m0s", isCA: true }, "ca");
+  const signing = { entry: 7, life: 600 };
+  expect(await life([certificate("True", later), once, client, authority], signing)).toMatchObject({
+    held: true,
+    detail: [
+      "authority: 3650 days (ssf-rekor/ca)",
+      "server that reads its certificate once: 1825 days (ssf-rekor/rekor-tls)",
+      "server: 90 days (ssf-rekor/tls)",
+      "client: 90 days (ssf-rekor/proof)",
+      "signature, by Fulcio: 10 minutes (entry 7 of the log)",
+    ].join("; "),
+  });
+  expect(await life([certificate("True", later)], { entry: 7, life: 601 })).toMatchObject({ held: false });
+  expect(await life([], { entry: 7, life: 0 })).toMatchObject({
+    held: false,
+    detail: "entry 7 of the log: no length at all, at most 10 minutes for: signature, by Fulcio",
+  });
+  const issued = {
+    ...certificate("True", later, { duration: undefined }),
+    status: { notBefore: "2030-01-01", notAfter: "2031-01-01" },
+  };
+  expect(await life([issued])).toMatchObject({ held: false, detail: expect.stringContaining("365 days") as string });
+});
+
+test("the newest run in the log shows how long Fulcio's certificates live", async () => {
+  const { certificatePem } = certificateFor("signer.test");
+  const body = { kind: "intoto", spec: { publicKey: Buffer.from(certificatePem).toString("base64") } };
+  expect(lifeOfSigning(Buffer.from(JSON.stringify(body)))).toBe(2 * 24 * 3600);
+  for (const other of ["", "{}", JSON.stringify({ spec: { publicKey: "bm9uZQ==" } })])
+    expect(lifeOfSigning(Buffer.from(other))).toBe(0);
+  expect(lifeOfSigning(undefined)).toBe(0);
+
+  const host = "rekor.ssf-rekor.svc.cluster.local";
+  const certificate = certificateFor(host);
+  const log = new TestLog();
+  for (const content of [{ kind: "hashedrekord" }, body]) log.add(Buffer.from(JSON.stringify(content)));
+  const { server, port } = await listen(
+    certificate,
+    serve((url) => log.answer(url)),
+  );
+  const runs = ["", "https://log.test/api/v1/log/entries?logIndex=0", "https://log.test/x?logIndex=1", ""];
+  const ask = (lines: string[]) =>
+    newestSigning(
+      {
+        ...kubectl(good),
+        text: () => Promise.resolve(lines.join("\n")),
+        portForward: () => Promise.resolve({ port, close: () => undefined }),
+      },
+      {
+        log: {
+          ...{ url: `https://${host}`, host, namespace: "ssf-rekor", service: "rekor", port: 443 },
+          ...{ caPem: certificate.certificatePem, publicKeyPem: log.publicKeyPem },
+        },
+      },
+    );
+  try {
+    expect(await ask(runs)).toEqual({ entry: 1, life: 2 * 24 * 3600 });
+    expect(await ask(runs.slice(0, 2))).toEqual({ entry: 0, life: 0 });
+    expect(await ask([""])).toBeUndefined();
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("a person sees a row for each check, and whole what is wrong", () => {
+  const detail = "x".repeat(70);
+  const lines = describeSelf({
+    checks: [
+      { code: "SSF-SELF-001", title: "one", held: true, detail },
+      { code: "SSF-SELF-002", title: "other", held: false, detail },
+    ],
+    notAsked: [{ rule: "ssf-rule", why: "w", isCovered: true }],
+  });
+  expect(lines).toEqual([
+    "        code          check  found",
+    `held    SSF-SELF-001  one    ${"x".repeat(59)}…`,
+    `FAILED  SSF-SELF-002  other  ${"x".repeat(59)}…`,
+    `SSF-SELF-002: ${detail}`,
+    "not asked: ssf-rule: w",
+  ]);
+});
+
 const denied = `pods "x" is forbidden: ValidatingAdmissionPolicy 'ssf-rule' with binding 'ssf-rule' denied request: SSF-X`;
 const question: Question = { rule: "ssf-rule", bad: { args: ["bad"] }, good: { args: ["good"] }, behind: "ssf-other" };
 const admitted = answerOf('pods "x" not found', /"x" not found/);
@@ -440,18 +721,23 @@ test("the outcome is open when a rule was not asked that no other covers", () =>
   expect(selfOutcome({ checks: [{ ...check, held: false }], notAsked: [] })).toBe(exitCode.didNotHold);
 });
 
+const workload = (status: object, spec: object = {}, more: object = {}) => ({
+  items: [
+    {
+      metadata: { namespace: "ssf-rekor", name: "rekor" },
+      spec: { ...more, template: { spec: { serviceAccountName: "rekor", ...spec } } },
+      status,
+    },
+  ],
+});
+const tls = { volumes: [{ secret: { secretName: "tls" } }, { name: "tmp" }] };
+
 test("status shows version, readiness, identity, expiry, log and runs without a signature", async () => {
   const objects: ClusterObjects = await readCluster(kubectl(good));
-  const list = (reference: string, status: object) => ({
-    items: [
-      {
-        metadata: { namespace: "ssf-rekor", name: "rekor" },
-        spec: { template: { spec: { serviceAccountName: "rekor", containers: [{ image: reference }] } } },
-        status,
-      },
-    ],
-  });
+  const list = (reference: string, status: object) =>
+    workload(status, { containers: [{ name: "rekor", image: reference }], ...tls }, { replicas: 2 });
   const images = { rekor: { reference: image, version: "v1" } };
+  const certificate = { certificate: "ssf-rekor/tls", notAfter: "2031-01-01T00:00:00Z" };
   const component: Component = {
     namespace: "ssf-rekor",
     name: "rekor",
@@ -459,24 +745,71 @@ test("status shows version, readiness, identity, expiry, log and runs without a 
     ready: 1,
     wanted: 2,
     identity: "spiffe://factory.test/ns/ssf-rekor/sa/rekor",
+    identityLife: "1h0m0s",
+    certificate,
   };
-  const found = componentsOf(list(image, { readyReplicas: 1, replicas: 2 }), images, objects.registrations);
+  const found = componentsOf(list(image, { readyReplicas: 1, replicas: 0 }), images, objects);
   expect(found).toEqual([component]);
   const daemons = list(stage, { numberReady: 0, desiredNumberScheduled: 1 });
-  expect(componentsOf(daemons, images, [])).toEqual([
-    { ...component, version: undefined, ready: 0, wanted: 1, identity: undefined },
+  const others = { ...objects, registrations: [], certificates: [] };
+  expect(componentsOf(daemons, images, others)).toEqual([
+    {
+      ...component,
+      ...{ version: undefined, ready: 0, wanted: 1, identity: undefined, identityLife: undefined },
+      certificate: undefined,
+    },
   ]);
   const firstExpiry = firstExpiryOf(objects.certificates);
-  expect(describeInside({ components: found, firstExpiry, log: { entries: 3, rootHash: "ab" }, unsigned: 0 })).toEqual([
-    "component        version  ready  identity",
-    "ssf-rekor/rekor  v1       1/2    spiffe://factory.test/ns/ssf-rekor/sa/rekor",
+  const withoutCertificate = componentsOf(list(image, { readyReplicas: 2 }), images, { ...objects, certificates: [] });
+  const log = { entries: 3, rootHash: "abcdef0123456789", checkpoint: "whole" };
+  const unsigned = [{ run: "team-a/run", state: "failed", attempts: 2 }];
+  expect(describeInside({ components: [...found, ...withoutCertificate], firstExpiry, log, unsigned })).toEqual([
+    "component        version  ready  certificate ends  identity",
+    "ssf-rekor/rekor  v1       1/2    2031-01-01        spiffe://factory.test/ns/ssf-rekor/sa/rekor",
+    "ssf-rekor/rekor  v1       2/2    within 1h0m0s     spiffe://factory.test/ns/ssf-rekor/sa/rekor",
     "first certificate to end: ssf-rekor/tls, 2031-01-01T00:00:00Z",
-    "log: 3 entries, root ab",
-    "runs without a signature: 0",
+    "log: 3 entries, root abcdef012345",
+    "runs without a signature: 1",
   ]);
   expect(describeInside({ components: [] }).slice(1)).toEqual([
     "first certificate to end: unknown",
     "log: no answer",
     "runs without a signature: no answer",
   ]);
+});
+
+test.each<[string, object, string | undefined]>([
+  [
+    "that has its name, before others",
+    {
+      containers: [
+        { name: "beside", image: stage },
+        { name: "rekor", image },
+      ],
+    },
+    "v1",
+  ],
+  [
+    "that has its name, where it is a sidecar",
+    { containers: [{ name: "beside", image: stage }], initContainers: [{ name: "rekor", image }] },
+    "v1",
+  ],
+  ["that comes first, where none has its name", { containers: [{ name: "main", image: stage }] }, "v2"],
+])("a component's version is that of the container %s", async (_, spec, version) => {
+  const images = { rekor: { reference: image, version: "v1" }, stage: { reference: stage, version: "v2" } };
+  const [found] = componentsOf(workload({}, spec), images, await readCluster(kubectl(good)));
+  expect(found).toMatchObject({ version, ready: 0, wanted: 1 });
+});
+
+test("status holds when all is up, whole and ready", () => {
+  const stack = { stack: "dev", role: "factory", isUp: true, resources: 3, unfinished: 0 };
+  const inside = (ready: number): Inside => ({
+    components: [{ namespace: "ssf-rekor", name: "rekor", ready, wanted: 1 }],
+  });
+  expect(allUp("ready", [stack], inside(1))).toBe(true);
+  expect(allUp("ready", [stack], inside(0))).toBe(false);
+  expect(allUp("ready", [stack], undefined)).toBe(false);
+  expect(allUp("no answer", [stack], inside(1))).toBe(false);
+  expect(allUp("ready", [{ ...stack, isUp: false }], inside(1))).toBe(false);
+  expect(allUp("ready", [{ ...stack, unfinished: 1 }], inside(1))).toBe(false);
 });

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { COMPONENTS } from "../../components/workloads";
 import type { Network, Stage } from "../../pipelines";
 import type { RunTraffic } from "../../tools/cli/flows";
+import { openCheckpoint } from "../../tools/cli/checkpoint";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
 import { stackOutputs } from "../../tools/cli/pulumi";
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
@@ -254,13 +255,21 @@ describe("what the factory promises of itself", () => {
   );
 
   test(
-    "is told with versions, readiness, identities, the certificate that ends first, and the log",
+    "is told with versions, readiness, identities, certificates, the log and what waits for a signature",
     async () => {
       const asked = await factory("status", "--json");
       const status = JSON.parse(asked.stdout) as {
-        components: { name: string; version?: string; ready: number; wanted: number; identity?: string }[];
+        components: {
+          name: string;
+          version?: string;
+          ready: number;
+          wanted: number;
+          identity?: string;
+          certificate?: { notAfter: string };
+        }[];
         firstExpiry: { notAfter: string };
-        log: { entries: number; rootHash: string };
+        log: { entries: number; rootHash: string; checkpoint: string };
+        unsigned: { run: string }[];
       };
       expect(status.components.length).toBeGreaterThan(20);
       expect(status.components.filter(({ version, ready, wanted }) => version === undefined || ready < wanted)).toEqual(
@@ -275,27 +284,84 @@ describe("what the factory promises of itself", () => {
       );
       expect(new Set(shown).size).toBe(COMPONENTS.length);
       expect(Date.parse(status.firstExpiry.notAfter)).toBeGreaterThan(Date.now());
+      const rekor = status.components.find(({ name }) => name === "rekor");
+      expect(Date.parse(rekor?.certificate?.notAfter ?? "")).toBeGreaterThan(Date.now());
+      const { images } = readToolchain();
+      const versionOf = (component: string) => status.components.find(({ name }) => name === component)?.version;
+      expect(versionOf("spire-server")).toBe(images["spire-server"]?.version);
       expect(status.log.entries).toBeGreaterThan(0);
       expect(status.log.rootHash).toMatch(/^[0-9a-f]{64}$/);
+      const checkpoint = openCheckpoint(status.log.checkpoint, shared.provenance.log.publicKeyPem);
+      expect(checkpoint).toMatchObject({ size: status.log.entries });
+      expect(status.unsigned).toEqual([]);
       expect(asked.code).toBe(0);
     },
     minutes,
   );
 
+  /** What breaks promises of the factory without anybody using it: a webhook about nothing, a token, an identity for nobody. */
+  const intruders = (trustDomain: string) => [
+    {
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind: "ValidatingWebhookConfiguration",
+      metadata: { name: "e2e-open" },
+      webhooks: [
+        {
+          name: "open.e2e.test",
+          failurePolicy: "Ignore",
+          rules: [],
+          clientConfig: { service: { namespace: "default", name: "nobody" } },
+          sideEffects: "None",
+          admissionReviewVersions: ["v1"],
+        },
+      ],
+    },
+    {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: {
+        name: "e2e-token",
+        namespace: "default",
+        annotations: { "kubernetes.io/service-account.name": "default" },
+      },
+      type: "kubernetes.io/service-account-token",
+    },
+    {
+      apiVersion: "spire.spiffe.io/v1alpha1",
+      kind: "ClusterStaticEntry",
+      metadata: { name: "e2e-rogue" },
+      spec: {
+        spiffeID: `spiffe://${trustDomain}/ns/e2e-nowhere/sa/rogue`,
+        parentID: `spiffe://${trustDomain}/nodes`,
+        selectors: ["k8s:ns:e2e-nowhere"],
+        x509SVIDTTL: "1h0m0s",
+        jwtSVIDTTL: "5m0s",
+      },
+    },
+  ];
+
   test(
-    "is seen to be broken",
+    "is seen to be broken, in each place where it is",
     async () => {
       const binding = "validatingadmissionpolicybinding/ssf-pod-form";
       const before = await kubectl.text(["get", binding, "--output=json"]);
+      const trustDomain = new URL(shared.provenance.signer.identity).host;
+      const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: intruders(trustDomain) });
       await kubectl.text(["patch", binding, "--type=merge", `--patch={"spec":{"validationActions":["Audit"]}}`]);
       try {
+        await kubectl.text(["create", "--filename=-"], list);
         const asked = await factory("verify", "self", "--json");
-        const { checks } = JSON.parse(asked.stdout) as { checks: { code: string; held: boolean }[] };
-        expect(checks.filter(({ held }) => !held).map(({ code }) => code)).toContain("SSF-SELF-002");
+        const { checks } = JSON.parse(asked.stdout) as { checks: { code: string; held: boolean; detail: string }[] };
+        const failed = new Map(checks.filter(({ held }) => !held).map(({ code, detail }) => [code, detail]));
+        expect(failed.get("SSF-SELF-002")).toContain("ssf-pod-form: no binding with Deny");
+        expect(failed.get("SSF-SELF-006")).toContain("e2e-open, open.e2e.test: failurePolicy Ignore");
+        expect(failed.get("SSF-SELF-008")).toContain("default/e2e-token");
+        expect(failed.get("SSF-SELF-011")).toContain("e2e-rogue");
         expect(asked.code).toBe(1);
       } finally {
         const { spec } = JSON.parse(before) as { spec: object };
         await kubectl.text(["patch", binding, "--type=merge", `--patch=${JSON.stringify({ spec })}`]);
+        await kubectl.text(["delete", "--ignore-not-found", "--filename=-"], list);
       }
     },
     5 * minutes,

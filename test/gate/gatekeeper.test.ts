@@ -98,9 +98,8 @@ describeWith(
     ] as const)
       writeFileSync(join(directory, file), content);
 
-    provider = openProvider({
-      certificatePem: certificate.certificatePem,
-      keyPem: certificate.keyPem,
+    ({ server: provider } = openProvider({
+      pair: () => certificate,
       clientCaPem: certificate.certificatePem,
       clientName: "localhost",
       verdict: (name) =>
@@ -108,7 +107,7 @@ describeWith(
           const admitted = name === image("a");
           setTimeout(() => resolve(admitted ? { admitted } : { admitted, message: "SSF-GATE-002 not signed" }), delay);
         }),
-    });
+    }));
     await new Promise<void>((resolve) => provider.listen(0, "127.0.0.1", resolve));
 
     const [port, health, metrics] = await Promise.all([freePort(), freePort(), freePort()]);

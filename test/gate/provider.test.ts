@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { RequestListener } from "node:http";
 import { Agent, request, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
+import { connect } from "node:tls";
 import { FactoryError } from "../../components/lib/errors";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
 import { envelopeMediaType } from "../../tools/cli/registry";
@@ -149,9 +150,8 @@ const startProvider = async (registryCa = certificates.registry, deadlineMillise
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
   });
   const verdicts = new Verdicts({ check, deadlineMilliseconds, keepMilliseconds: 60_000 });
-  const server = openProvider({
-    certificatePem: certificates.provider.certificatePem,
-    keyPem: certificates.provider.keyPem,
+  const { server } = openProvider({
+    pair: () => certificates.provider,
     // Each certificate of these tests is its own authority; the stranger's is known, but not Gatekeeper's.
     clientCaPem: certificates.gatekeeper.certificatePem + certificates.stranger.certificatePem,
     clientName,
@@ -471,4 +471,32 @@ describe("gets no item:", () => {
 
 test("its health is asked for without a certificate", async () => {
   expect(await send({ as: null, method: "GET", path: HEALTH_PATH })).toEqual({ status: 200, text: "ok\n" });
+});
+
+test("a renewed certificate is shown without a restart, and one without its key is not", async () => {
+  let pair = certificates.provider;
+  const { server, renew } = openProvider({
+    pair: () => pair,
+    clientCaPem: certificates.gatekeeper.certificatePem,
+    clientName,
+    verdict: () => Promise.reject(new Error("not asked for")),
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const shown = () =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerX509Certificate()?.toString() ?? "");
+        socket.destroy();
+      });
+      socket.on("error", reject);
+    });
+  expect(await shown()).toBe(certificates.provider.certificatePem);
+  pair = { ...certificates.log, keyPem: certificates.provider.keyPem };
+  expect(renew).toThrow(/key values mismatch/);
+  expect(await shown()).toBe(certificates.provider.certificatePem);
+  pair = certificates.log;
+  renew();
+  expect(await shown()).toBe(certificates.log.certificatePem);
 });

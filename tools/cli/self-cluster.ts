@@ -29,10 +29,30 @@ const pods = listOf(
 
 const namespaces = listOf(z.object({ metadata }));
 
+const selector = z.object({
+  matchLabels: z.record(z.string(), z.string()).default({}),
+  matchExpressions: z
+    .array(z.object({ key: z.string(), operator: z.string(), values: z.array(z.string()).default([]) }))
+    .default([]),
+});
+
+/** What selects objects, by their own labels and by those of their namespaces. */
+const selectors = { namespaceSelector: selector.optional(), objectSelector: selector.optional() };
+
 const policies = listOf(
   z.object({
     metadata: metadata.extend({ generation: z.int() }),
-    spec: z.object({ failurePolicy: z.string() }),
+    spec: z.object({
+      failurePolicy: z.string(),
+      matchConstraints: z
+        .object({
+          ...selectors,
+          resourceRules: z
+            .array(z.object({ apiGroups: z.array(z.string()), resources: z.array(z.string()) }))
+            .default([]),
+        })
+        .default({ resourceRules: [] }),
+    }),
     status: z
       .object({
         observedGeneration: z.int().optional(),
@@ -44,20 +64,13 @@ const policies = listOf(
   }),
 );
 
-const selector = z.object({
-  matchLabels: z.record(z.string(), z.string()).default({}),
-  matchExpressions: z
-    .array(z.object({ key: z.string(), operator: z.string(), values: z.array(z.string()).default([]) }))
-    .default([]),
-});
-
 const bindings = listOf(
   z.object({
     metadata,
     spec: z.object({
       policyName: z.string(),
       validationActions: z.array(z.string()).default([]),
-      matchResources: z.object({ namespaceSelector: selector.optional() }).default({}),
+      matchResources: z.object(selectors).default({}),
     }),
   }),
 );
@@ -85,7 +98,16 @@ const webhooks = listOf(
 const constraints = listOf(
   z.object({
     metadata,
-    spec: z.object({ enforcementAction: z.string().default("deny") }),
+    spec: z.object({
+      enforcementAction: z.string().default("deny"),
+      match: z
+        .object({
+          namespaceSelector: selector.optional(),
+          labelSelector: selector.optional(),
+          kinds: z.array(z.object({ apiGroups: z.array(z.string()), kinds: z.array(z.string()) })).default([]),
+        })
+        .default({ kinds: [] }),
+    }),
     status: z
       .object({
         byPod: z.array(z.object({ enforced: z.boolean().default(false), operations: z.array(z.string()).default([]) })),
@@ -130,8 +152,17 @@ const registrations = listOf(
 const certificates = listOf(
   z.object({
     metadata,
+    spec: z
+      .object({
+        isCA: z.boolean().default(false),
+        duration: z.string().optional(),
+        secretName: z.string().default(""),
+        usages: z.array(z.string()).default([]),
+      })
+      .default({ isCA: false, secretName: "", usages: [] }),
     status: z
       .object({
+        notBefore: z.string().optional(),
         notAfter: z.string().optional(),
         renewalTime: z.string().optional(),
         conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]),

@@ -366,7 +366,7 @@ export const askRules = async (
   kubectl: Kubectl,
   rules: readonly string[],
   worlds: readonly RequestWorld[],
-): Promise<{ check: Check; notAsked: NotAsked[] }> => {
+): Promise<{ check: Check; findings: Finding[]; notAsked: NotAsked[] }> => {
   const known = worlds.flatMap(questions);
   const findings: Finding[] = [];
   for (const rule of rules) {
@@ -384,6 +384,7 @@ export const askRules = async (
   const asked = findings.length - notAsked.length;
   return {
     check: selfCheck("alive", asked === 0 ? ["no rule could be asked"] : faults, `${asked} rules asked`),
+    findings,
     notAsked,
   };
 };

@@ -25,6 +25,9 @@ const keepMilliseconds = 10 * 60_000;
 /** How long the trust repository is believed without being asked anew: what is revoked there is refused after that. */
 const trustMilliseconds = 60_000;
 
+/** How often its own certificate is read: cert-manager renews it long before its end. */
+const renewMilliseconds = 60_000;
+
 /** Shares one answer among all that ask for it within {@link trustMilliseconds}; a failure is shared with nobody later. */
 const kept = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
   let last: { answer: Promise<T>; until: number } | undefined;
@@ -67,9 +70,8 @@ const main = (): void => {
     keepMilliseconds,
     onFault: (error) => console.error(error),
   });
-  const server = openProvider({
-    certificatePem: text(VERIFIER_FILES.certificate),
-    keyPem: text(VERIFIER_FILES.key),
+  const { server, renew } = openProvider({
+    pair: () => ({ certificatePem: text(VERIFIER_FILES.certificate), keyPem: text(VERIFIER_FILES.key) }),
     clientCaPem: settings.callers.caPem,
     clientName: settings.callers.name,
     verdict: async (image) => {
@@ -79,6 +81,13 @@ const main = (): void => {
     },
   });
   server.listen(VERIFIER_PORT);
+  setInterval(() => {
+    try {
+      renew();
+    } catch (error) {
+      console.error(error);
+    }
+  }, renewMilliseconds);
   process.on("SIGTERM", () => server.close(() => process.exit(0)));
 };
 

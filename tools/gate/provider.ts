@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { type SecureContextOptions, TLSSocket } from "node:tls";
 import { z } from "zod";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
 import { HEALTH_PATH, VERIFY_PATH } from "../../policies/admission/gate/records";
@@ -25,16 +25,32 @@ interface Item {
 const response = (content: { items: Item[] } | { systemError: string }): string =>
   JSON.stringify({ apiVersion, kind: "ProviderResponse", response: { idempotent: true, ...content } });
 
-/** Settings of {@link openProvider}. */
-export interface ProviderSettings {
-  /** Certificate that it shows, and the key of that, as PEM. */
+/** A certificate, and the key of that, as PEM. */
+export interface Pair {
   certificatePem: string;
   keyPem: string;
+}
+
+/** Settings of {@link openProvider}. */
+export interface ProviderSettings {
+  /** What it shows, as it is now: asked for at the start, and by {@link Provider.renew}. */
+  pair: () => Pair;
   /** Authority that its callers' certificates must come from. */
   clientCaPem: string;
   /** Name that a caller's certificate must be for. */
   clientName: string;
   verdict: (image: string) => Promise<Verdict>;
+}
+
+/** A provider of external data. */
+export interface Provider {
+  server: Server;
+  /**
+   * Shows the pair as it is now to whoever connects from now on.
+   *
+   * @throws Error when the two do not belong together; then the former pair stays
+   */
+  renew: () => void;
 }
 
 /** The body as text; undefined when it is longer than any question of Gatekeeper, and then the rest stays unread. */
@@ -73,8 +89,14 @@ const isFrom = (socket: Socket, name: string): boolean =>
  * A provider of external data for Gatekeeper, version v1beta1, over mutual TLS 1.3: every key that is asked for gets an item,
  * with the value that admits or with an error. Whatever is no question of Gatekeeper gets no item at all.
  */
-export const openProvider = (settings: ProviderSettings): Server => {
-  const { certificatePem, keyPem, clientCaPem, clientName, verdict } = settings;
+export const openProvider = (settings: ProviderSettings): Provider => {
+  const { pair, clientCaPem, clientName, verdict } = settings;
+  const context = ({ certificatePem, keyPem }: Pair): SecureContextOptions => ({
+    cert: certificatePem,
+    key: keyPem,
+    ca: clientCaPem,
+    minVersion: "TLSv1.3",
+  });
   const itemOf = async (key: string): Promise<Item> => {
     const given = await verdict(key);
     return given.admitted ? { key, value: ADMITTED } : { key, error: given.message };
@@ -94,13 +116,10 @@ export const openProvider = (settings: ProviderSettings): Server => {
   };
   const server = createServer(
     {
-      cert: certificatePem,
-      key: keyPem,
-      ca: clientCaPem,
+      ...context(pair()),
       requestCert: true,
       // Who may ask is looked at above: the health of the provider is asked for without a certificate.
       rejectUnauthorized: false,
-      minVersion: "TLSv1.3",
     },
     (request: IncomingMessage, outgoing: ServerResponse) => {
       answer(request)
@@ -121,5 +140,10 @@ export const openProvider = (settings: ProviderSettings): Server => {
   );
   server.requestTimeout = 5_000;
   server.headersTimeout = 5_000;
-  return server;
+  return {
+    server,
+    renew: () => {
+      server.setSecureContext(context(pair()));
+    },
+  };
 };

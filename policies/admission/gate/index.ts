@@ -1,7 +1,7 @@
 import { GATE_LABEL } from "../../../components/lib/labels";
 import { imageProvenance } from "./image-provenance";
 import { imagesByDigest } from "./images-by-digest";
-import { type GateObject, type GateTemplate, workloadConstraint } from "./template";
+import { celSource, type GateObject, type GateTemplate, workloadConstraint } from "./template";
 import { workloadBounds } from "./workload-bounds";
 
 export { PROVIDER_OBJECT, providerSpec } from "./image-provenance";
@@ -16,3 +16,14 @@ export const gateConstraints: readonly GateObject[] = [
   workloadConstraint(workloadBounds, "ssf-workload-bounds", GATE_LABEL),
   workloadConstraint(imageProvenance, "ssf-image-provenance", GATE_LABEL),
 ];
+
+/** Names of the policies of the API server, and of their bindings, that Gatekeeper makes of the rules in CEL. */
+export const generatedRules: readonly { policy: string; binding: string }[] = gateConstraints.flatMap(
+  ({ kind, metadata }) =>
+    gateTemplates
+      .filter((template) => template.spec.crd.spec.names.kind === kind && celSource(template) !== undefined)
+      .map((template) => {
+        const policy = `gatekeeper-${template.metadata.name}`;
+        return { policy, binding: `${policy}-${metadata.name}` };
+      }),
+);

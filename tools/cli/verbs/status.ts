@@ -1,5 +1,5 @@
 import { readToolchain } from "../../../stacks/toolchain";
-import { describeInside, type Inside, lookInside } from "../components";
+import { allReady, describeInside, type Inside, lookInside } from "../components";
 import { openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs } from "../outputs";
@@ -35,7 +35,14 @@ const inside = async (workspace: ReturnType<typeof openWorkspace>): Promise<Insi
   }
 };
 
-/** Says what is up and how its parts stand; holds when every stack is, and the cluster answers. */
+/** Whether every stack is up and whole, the cluster answers, and all that was seen inside is ready. */
+export const allUp = (cluster: string, stacks: readonly StackStatus[], found: Inside | undefined): boolean =>
+  cluster === "ready" &&
+  stacks.every(({ isUp, unfinished }) => isUp && unfinished === 0) &&
+  found !== undefined &&
+  allReady(found);
+
+/** Says what is up and how its parts stand; holds when all is up and ready. */
 export const status = async (options: WorkspaceOptions & { json: boolean }): Promise<ExitCode> => {
   const workspace = openWorkspace(options);
   const stacks: StackStatus[] = [];
@@ -46,8 +53,8 @@ export const status = async (options: WorkspaceOptions & { json: boolean }): Pro
   }
   const [first] = stacks;
   const cluster = first?.isUp ? await apiServer(workspace, first.stack) : "not there";
-  const held = cluster === "ready" && stacks.every(({ isUp, unfinished }) => isUp && unfinished === 0);
   const found = cluster === "ready" ? await inside(workspace) : undefined;
+  const held = allUp(cluster, stacks, found);
   if (options.json) console.log(JSON.stringify({ held, cluster, stacks, ...found }, undefined, 2));
   else {
     for (const { stack, role, isUp, resources, unfinished } of stacks) {

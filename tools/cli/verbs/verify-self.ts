@@ -1,16 +1,19 @@
 import { COMPONENTS } from "../../../components/workloads";
 import { factoryRules } from "../../../policies/admission";
-import { gateConstraints } from "../../../policies/admission/gate";
+import { gateConstraints, generatedRules } from "../../../policies/admission/gate";
 import { factoryImages } from "../../../stacks/factory-images";
 import { readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
 import { builtImage } from "../built-image";
+import { columns } from "../columns";
 import { type Kubectl, openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
 import { factoryStack, readOutputs, readTeams } from "../outputs";
 import { allHeld, type Check } from "../provenance";
+import { checkLives, newestSigning, type SigningCertificate } from "../self-certificates";
 import { checkObjects, ruleNames } from "../self-checks";
 import { readCluster } from "../self-cluster";
+import { checkMatches, countMatches, notShown, ruleScopes } from "../self-matches";
 import { askRules, type NotAsked, type RequestWorld } from "../self-requests";
 import { readOwnTrust } from "../trust";
 import { trustedFor } from "../trusted";
@@ -48,8 +51,12 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
     gateRules,
     trustDomain: factory.trustDomain,
     components: COMPONENTS,
+    generatedRules,
     now: new Date(),
   });
+  const scopes = ruleScopes(objects, gateRules);
+  const counts = await countMatches(kubectl, scopes, objects.namespaces);
+  const signing = await newestSigning(kubectl, factory.provenance);
   const worlds = teams.map(async (team): Promise<RequestWorld> => {
     const { namespace } = team;
     return {
@@ -65,10 +72,35 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
       pod: objects.pods.find(({ metadata }) => metadata.namespace === namespace)?.metadata.name,
     };
   });
-  const { check, notAsked } = await askRules(kubectl, [...ruleNames(objects), ...gateRules], await Promise.all(worlds));
-  const all = [...checks, check].sort((one, other) => (one.code < other.code ? -1 : 1));
-  return { checks: all, notAsked };
+  const rules = [...ruleNames(objects), ...gateRules];
+  const { check, findings, notAsked } = await askRules(kubectl, rules, await Promise.all(worlds));
+  const matches = checkMatches(scopes, counts, findings, objects.namespaces);
+  const all = [...checks, check, matches, checkLives(objects, signing)];
+  return {
+    checks: all.sort((one, other) => (one.code < other.code ? -1 : 1)),
+    notAsked: [...notShown(notAsked, counts), ...unsigned(signing)],
+  };
 };
+
+const unsigned = (signing: SigningCertificate | undefined): NotAsked[] =>
+  signing === undefined
+    ? [{ rule: "life of Fulcio's certificates", why: "no run is in the log yet", isCovered: false }]
+    : [];
+
+/** Characters of what was found that a row shows. */
+const WIDTH = 60;
+
+const shortened = (text: string): string => (text.length > WIDTH ? `${text.slice(0, WIDTH - 1)}…` : text);
+
+/** What a person reads: a row for each check with the beginning of what was found, and below whole what is wrong. */
+export const describeSelf = ({ checks, notAsked }: SelfReport): string[] => [
+  ...columns([
+    ["", "code", "check", "found"],
+    ...checks.map(({ code, title, held, detail }) => [held ? "held" : "FAILED", code, title, shortened(detail)]),
+  ]),
+  ...checks.filter(({ held }) => !held).map(({ code, detail }) => `${code}: ${detail}`),
+  ...notAsked.map(({ rule, why }) => `not asked: ${rule}: ${why}`),
+];
 
 /** A rule that could not be asked, and that no other one covers, leaves the answer open; a failed check does not. */
 export const selfOutcome = ({ checks, notAsked }: SelfReport): ExitCode => {
@@ -82,9 +114,7 @@ export const verifySelf = async (options: WorkspaceOptions & { json: boolean }):
   const outcome = selfOutcome(report);
   if (options.json) console.log(JSON.stringify({ held: outcome === exitCode.held, ...report }, undefined, 2));
   else {
-    for (const { code, title, held, detail } of report.checks)
-      console.log(`${held ? "held  " : "FAILED"} ${code} ${title}: ${detail}`);
-    for (const { rule, why } of report.notAsked) console.log(`not asked: ${rule}: ${why}`);
+    for (const line of describeSelf(report)) console.log(line);
     const summary = {
       [exitCode.held]: "verified",
       [exitCode.didNotHold]: "not verified",

@@ -69,8 +69,8 @@ func run() error {
 	if err != nil || behind.Host == "" || known.audience == "" || known.publisher == "" || known.attestor == "" || known.reader == "" || flag.NArg() > 0 {
 		return errors.New("give --registry as an address, --audience, --publisher, --attestor and --reader, and nothing but flags")
 	}
-	pair, err := tls.LoadX509KeyPair(*certificate, *privateKey)
-	if err != nil {
+	pair := keyPair{certificate: *certificate, privateKey: *privateKey}
+	if _, err := pair.get(nil); err != nil {
 		return err
 	}
 	if known.key, err = os.ReadFile(*keyFile); err != nil {
@@ -90,7 +90,7 @@ func run() error {
 		Addr:              *address,
 		Handler:           newGuard(&known, behind),
 		ReadHeaderTimeout: headerTimeout,
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
+		TLSConfig:         &tls.Config{GetCertificate: pair.get, MinVersion: tls.VersionTLS12},
 	}
 	go func() {
 		<-ctx.Done()
