@@ -258,7 +258,11 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: services },
   );
-  new Gate("gate", { verifierUrl: verifier.url, caPem: authority.caPem }, { ...opts, dependsOn: [gatekeeper] });
+  const gate = new Gate(
+    "gate",
+    { verifierUrl: verifier.url, caPem: authority.caPem },
+    { ...opts, dependsOn: [gatekeeper] },
+  );
 
   return {
     schema: SCHEMA,
@@ -294,6 +298,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       log: { url: rekor.url, publicKeyPem: rekor.publicKeyPem },
       signer,
       images: images.components,
+      policy: pulumi.all([admission.digests, gate.digests]).apply((digests) => digests.flat()),
     },
     forge: {
       url: forge.url,

@@ -7,7 +7,11 @@ import { FactoryError } from "../components/lib/errors";
 import { sha256 } from "../components/lib/digest";
 
 const text = z.string().min(1);
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const imageReference = z.string().regex(/^\S+@sha256:[0-9a-f]{64}$/, "must be an image by digest");
+
+/** A rule of admission or of the gate by kind and name, and the SHA-256 of what it says; see `policies/admission/bundle.ts`. */
+export const ruleDigestSchema = z.object({ path: text, sha256: digest });
 
 /** What a running factory signs with, as its stack says it; nothing in it is secret. */
 export const factoryTrustSchema = z.object({
@@ -21,13 +25,14 @@ export const factoryTrustSchema = z.object({
   signer: z.object({ identity: text, issuer: text }),
   /** Images that the factory runs and gives to stages, by digest. */
   images: z.array(imageReference),
+  /** The rules that it enforces. @default those that are signed, since an older program does not say them */
+  policy: z.array(ruleDigestSchema).optional(),
 });
 
 /** See {@link factoryTrustSchema}. */
 export type FactoryTrust = z.infer<typeof factoryTrustSchema>;
 
 const time = z.iso.datetime();
-const digest = z.string().regex(/^[0-9a-f]{64}$/);
 
 const builderSchema = z.object({
   builderId: text,
@@ -48,7 +53,7 @@ const imagesSchema = z.object({
 
 const policySchema = z.object({
   schema: z.literal(1),
-  files: z.array(z.object({ path: text, sha256: digest })),
+  files: z.array(ruleDigestSchema),
 });
 
 /** Whose provenance counts for a builder, and for runs of which time. Times are ISO 8601 in UTC, both ends included. */
@@ -57,7 +62,7 @@ export type Builder = z.infer<typeof builderSchema>;
 /** An image of the factory, and when the factory ran it. Times are ISO 8601 in UTC, both ends included. */
 export type FactoryImage = z.infer<typeof imagesSchema>["images"][number];
 
-/** A file of the policy bundle. */
+/** A rule of the policy bundle. */
 export type PolicyFile = z.infer<typeof policySchema>["files"][number];
 
 /** Everything that verifiers take from the trust repository. */
@@ -228,7 +233,7 @@ export interface TrustChange {
   current: FactoryTrust;
   /** Fingerprints of what counts for nothing from now on, whenever it was used. @default none */
   revoke?: readonly string[];
-  /** Content of the policy bundle's files, by path. @default as before */
+  /** Content of the policy bundle's files, by path. @default what the factory says of its rules */
   policy?: Readonly<Record<string, string | Buffer>>;
   now: Date;
 }
@@ -316,14 +321,15 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
       ended,
     ).filter(remains(fingerprints.image)),
     revoked,
-    policy: policy === undefined ? (previous?.policy ?? []) : policyFiles(policy),
+    policy: policy === undefined ? byPath(current.policy ?? previous?.policy ?? []) : policyFiles(policy),
   };
 };
 
+const byPath = (files: readonly PolicyFile[]): PolicyFile[] =>
+  [...files].sort((one, other) => (one.path < other.path ? -1 : 1));
+
 const policyFiles = (policy: Readonly<Record<string, string | Buffer>>): PolicyFile[] =>
-  Object.keys(policy)
-    .sort()
-    .map((path) => ({ path, sha256: sha256(policy[path] ?? "") }));
+  byPath(Object.entries(policy).map(([path, content]) => ({ path, sha256: sha256(content) })));
 
 const addRevoked = (
   before: Trust["revoked"],

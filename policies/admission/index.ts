@@ -9,6 +9,7 @@ import { healedRuns, reservedMetadata } from "./reserved-metadata";
 import type { AdmissionRule } from "./rule";
 import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./runs";
 
+export { ruleBytes, ruleDigest, type RuleDigest, type RuleObject } from "./bundle";
 export { FACTORY_NAMESPACES } from "./factory-images";
 export { UNJAILED_STAGES } from "./network-jail";
 export { triggerOf, users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";

@@ -155,6 +155,17 @@ describe("stack of kind factory", () => {
       },
       forge: { username: "developer" },
       networkPolicies: "cilium",
+      trust: {
+        policy: expect.arrayContaining(
+          [
+            "ValidatingAdmissionPolicy/ssf-pod-form",
+            "ValidatingAdmissionPolicyBinding/ssf-pod-form",
+            "ConstraintTemplate/imageprovenance",
+            "ImageProvenance/ssf-image-provenance",
+            "Provider/image-provenance",
+          ].map((path) => ({ path, sha256: expect.any(String) as string })),
+        ) as object[],
+      },
     });
     expect(rendering.childrenOf("registry")).toContain("cilium.io/v2:CiliumNetworkPolicy registry-nodes");
     for (const secret of ["kubeconfig", "registryReadersKey"]) {

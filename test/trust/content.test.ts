@@ -70,6 +70,19 @@ describe("the keys of a factory as targets", () => {
     expect(updateTrust({ ...args, previous: listed }).policy).toEqual(listed.policy);
   });
 
+  it("list the rules that the factory says it enforces, and sign nothing anew when they are the same", () => {
+    const rule = (name: string, digit: string) => ({ path: `ConstraintTemplate/${name}`, sha256: digit.repeat(64) });
+    const enforcing = (...policy: ReturnType<typeof rule>[]) => ({ ...factoryTrust(first, oldLog), policy });
+    const listed = updateTrust({ current: enforcing(rule("b", "2"), rule("a", "1")), now: inDays(0) });
+    expect(listed.policy).toEqual([rule("a", "1"), rule("b", "2")]);
+    const again = updateTrust({ previous: listed, current: enforcing(rule("a", "1"), rule("b", "2")), now: inDays(1) });
+    expect(writeTargets(again)).toEqual(writeTargets(listed));
+    const later = updateTrust({ previous: listed, current: enforcing(rule("a", "3")), now: inDays(1) });
+    expect(later.policy).toEqual([rule("a", "3")]);
+    const older = updateTrust({ previous: listed, current: factoryTrust(first, oldLog), now: inDays(1) });
+    expect(older.policy).toEqual(listed.policy);
+  });
+
   it.each([
     ["authority.chainPem", { authority: { url: "u", chainPem: "nothing" } }],
     ["authority.chainPem", { authority: { url: "u", chainPem: first.chainPem + second.chainPem } }],

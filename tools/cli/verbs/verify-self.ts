@@ -9,6 +9,7 @@ import { factoryStack, readOutputs, readTeams } from "../outputs";
 import { allHeld, type Check } from "../provenance";
 import { checkObjects, ruleNames } from "../self-checks";
 import { readCluster } from "../self-cluster";
+import { checkRules, readRules } from "../self-policy";
 import { askRules, type NotAsked, type RequestWorld } from "../self-requests";
 import { readOwnTrust } from "../trust";
 import { trustedFor } from "../trusted";
@@ -32,7 +33,8 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const kubectl = openKubectl(factory.kubeconfig);
   const objects = await readCluster(kubectl);
   const images = factoryImages(readToolchain());
-  const { signedImages } = trustedFor(await readOwnTrust(workspace), factory.provenance.builderId);
+  const trust = await readOwnTrust(workspace);
+  const { signedImages } = trustedFor(trust, factory.provenance.builderId);
   const { runtimeClasses } = factory;
   const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
   const settings = { runtimeClasses, unjailedServiceAccounts: [], images, stack: { users: [], groups: [] } };
@@ -62,7 +64,8 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
     };
   });
   const { check, notAsked } = await askRules(kubectl, [...ruleNames(objects), ...gateRules], await Promise.all(worlds));
-  const all = [...checks, check].sort((one, other) => (one.code < other.code ? -1 : 1));
+  const rules = checkRules(await readRules(kubectl), trust.policy, teams.flatMap(({ ruleDigests }) => ruleDigests));
+  const all = [...checks, check, rules].sort((one, other) => (one.code < other.code ? -1 : 1));
   return { checks: all, notAsked };
 };
 
