@@ -9,6 +9,7 @@ import { Forge } from "../components/forge";
 import { Gate } from "../components/gate";
 import { Gatekeeper, GATEKEEPER_CLIENT, gatekeeperPeer } from "../components/gatekeeper";
 import { Fulcio, FULCIO_URL, fulcioPeer } from "../components/fulcio";
+import { ofEpoch } from "../components/lib/names";
 import { READER, readerLogin } from "../components/lib/registry-config";
 import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { NodeTrust } from "../components/node-trust";
@@ -139,7 +140,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     { ...opts, dependsOn: [tekton, authority] },
   );
   const signers = [chainsPeer, signingHealerPeer(CHAINS_WORKLOAD.namespace)];
-  const logSeed = new random.RandomBytes("rekor-key", { length: 32 });
+  const logSeed = new random.RandomBytes(ofEpoch("rekor-key", config.logKeyEpoch), { length: 32 });
   const rekor = new Rekor(
     "rekor",
     {
@@ -157,6 +158,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       images: { fulcio: image(toolchain, "fulcio"), tlsProxy: image(toolchain, "tls-proxy") },
       issuer: authority.issuer,
       caPem: authority.caPem,
+      keyEpoch: config.authorityKeyEpoch,
       tokens: {
         issuer: SPIRE_ISSUER,
         peer: spireServerPeer,
@@ -230,6 +232,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         log: { host: `${REKOR_HOST}:${TLS_PROXY_PORT}`, caPem: authority.caPem },
         trust: { url: tuf.url, caPem: authority.caPem, rootJson: tuf.rootJson },
         builderId: chains.builderId,
+        maximumAgeDays: config.maximumProvenanceAgeDays,
         callers: { name: GATEKEEPER_CLIENT, caPem: authority.caPem },
       }),
       registryLogin: registry.readersKey.apply((key) => readerLogin(key, READER)),

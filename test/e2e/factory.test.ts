@@ -21,6 +21,7 @@ import { container, hostInventory } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { probe } from "./probe";
+import { describeRotation } from "./rotation";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
 import { describeTeams } from "./teams";
@@ -455,6 +456,12 @@ describe("a cluster that the program did not make", () => {
     2 * minutes,
   );
 });
+
+describeRotation(
+  { stacks, config, state },
+  (args, more) => run("./factory", args, more),
+  () => ({ kubectl, team, shared, image }),
+);
 
 test("every command of a guide that needs a factory was run here", () => {
   const lines = guides.flatMap(liveCommands).flatMap((script) => script.split("\n"));

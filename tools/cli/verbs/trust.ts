@@ -196,7 +196,7 @@ const entries = ({ trustedRoot, builders, images, revoked }: Trust) => [
     name: one.reference,
     ...one.validFor,
   })),
-  ...revoked.map(({ sha256, at }) => ({ kind: "revoked", sha256, name: "", start: undefined, end: at })),
+  ...revoked.map(({ sha256, at, image = "" }) => ({ kind: "revoked", sha256, name: image, start: undefined, end: at })),
 ];
 
 /**
