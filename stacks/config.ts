@@ -177,9 +177,7 @@ const factorySchema = z
           `images.example.com/falco@sha256:${"0".repeat(64)}`,
         ),
       ),
-    logKeyEpoch: epoch.meta(
-      facts("Counts the log's signing keys; a higher number makes a new key.", EPOCH_RULE, "2"),
-    ),
+    logKeyEpoch: epoch.meta(facts("Counts the log's signing keys; a higher number makes a new key.", EPOCH_RULE, "2")),
     authorityKeyEpoch: epoch.meta(
       facts(
         "Counts the keys of the authority that gives signers their certificates; a higher number makes a new key.",

@@ -90,10 +90,7 @@ test("keys that the log had before are told, the newest first, but none that was
 test("an image that was built is revoked by its digest, and no other is", () => {
   const [bad, good] = ["a", "b"].map((digit) => `sha256:${digit.repeat(64)}`) as [string, string];
   const revoke = [`registry.test:5000/team-a/service@${bad}`];
-  const { revokedAt } = trustedFor(
-    trustIn({ current: factoryOf(services), now: at(change), revoke }),
-    builderId,
-  );
+  const { revokedAt } = trustedFor(trustIn({ current: factoryOf(services), now: at(change), revoke }), builderId);
   expect([revokedAt(bad), revokedAt(good)]).toEqual([at(change).toISOString(), undefined]);
 });
 

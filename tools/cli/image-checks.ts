@@ -1,5 +1,14 @@
 import type { LogFindings } from "./log";
-import { allHeld, bestOf, type Check, checkLog, checkProvenance, checkRevocation, type Expectations, unsignedImage } from "./provenance";
+import {
+  allHeld,
+  bestOf,
+  type Check,
+  checkLog,
+  checkProvenance,
+  checkRevocation,
+  type Expectations,
+  unsignedImage,
+} from "./provenance";
 import { fetchAttestations, fetchSboms, type ImageReference, type Registry } from "./registry";
 import { type LogEntry, parseAttestation, type SignedStatement } from "./signature";
 

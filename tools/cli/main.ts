@@ -134,7 +134,11 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
       "--policy <directory>",
       "directory whose files are the policy bundle (default: the rules that the factory's stack names)",
     )
-    .option("--revoke <sha256>", "what counts for nothing any more: a fingerprint that show names, or an image by digest; may be repeated", several)
+    .option(
+      "--revoke <sha256>",
+      "what counts for nothing any more: a fingerprint that show names, or an image by digest; may be repeated",
+      several,
+    )
     .addOption(
       new Option("--renew", "sign what expires soon, and take nothing new").conflicts(["from", "policy", "revoke"]),
     )

@@ -2,7 +2,14 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { describeHost, hostOf } from "../../components/lib/hosts";
 import type { Finding, LogFindings } from "./log";
-import { checkSignature, type LogEntry, type SignatureTrust, type SignedStatement, statementPayloadType, timeOf } from "./signature";
+import {
+  checkSignature,
+  type LogEntry,
+  type SignatureTrust,
+  type SignedStatement,
+  statementPayloadType,
+  timeOf,
+} from "./signature";
 
 /** One thing that was looked at, and what was found. */
 export interface Check {

@@ -64,7 +64,11 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
     };
   });
   const { check, notAsked } = await askRules(kubectl, [...ruleNames(objects), ...gateRules], await Promise.all(worlds));
-  const rules = checkRules(await readRules(kubectl), trust.policy, teams.flatMap(({ ruleDigests }) => ruleDigests));
+  const rules = checkRules(
+    await readRules(kubectl),
+    trust.policy,
+    teams.flatMap(({ ruleDigests }) => ruleDigests),
+  );
   const all = [...checks, check, rules].sort((one, other) => (one.code < other.code ? -1 : 1));
   return { checks: all, notAsked };
 };
