@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
-import { type FactoryImages, factoryRules } from "../policies/admission";
-import { enforce } from "./lib/admission-policy";
+import { type FactoryImages, factoryRules, ruleDigest, type RuleDigest } from "../policies/admission";
+import { enforce, enforcedObjects } from "./lib/admission-policy";
 
 /** Arguments of {@link Admission}. */
 export interface AdmissionArgs {
@@ -26,19 +26,23 @@ export interface AdmissionArgs {
 export class Admission extends pulumi.ComponentResource {
   /** Names of the policies, once they are bound. */
   public readonly policies: pulumi.Output<string[]>;
+  /** What the rules say, by digest, once they are bound. */
+  public readonly digests: pulumi.Output<RuleDigest[]>;
 
   constructor(name: string, args: AdmissionArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Admission", name, args, opts);
     const { jailedRuntimeClass: jailed, networkedRuntimeClass: networked } = args;
 
-    const bindings = factoryRules({
+    const rules = factoryRules({
       runtimeClasses: jailed === undefined || networked === undefined ? null : { jailed, networked },
       unjailedServiceAccounts: args.unjailedServiceAccounts,
       images: args.images,
       stack: { users: args.stackUsers, groups: args.stackGroups },
-    }).map((rule) => enforce(`${name}-${rule.name.replace(/^ssf-/, "")}`, rule, this));
+    });
+    const bindings = rules.map((rule) => enforce(`${name}-${rule.name.replace(/^ssf-/, "")}`, rule, this));
 
     this.policies = pulumi.all(bindings.map((binding) => binding.metadata.name));
-    this.registerOutputs({ policies: this.policies });
+    this.digests = this.policies.apply(() => rules.flatMap(enforcedObjects).map(ruleDigest));
+    this.registerOutputs({ policies: this.policies, digests: this.digests });
   }
 }

@@ -188,7 +188,8 @@ export const chartValues = (images: CertManagerImages): Record<string, unknown> 
     ...pod("controller", "256Mi"),
     installCRDs: false,
     global: { leaderElection: { namespace: NAMESPACE } },
-    extraArgs: [`--controllers=${CONTROLLERS.join(",")}`],
+    // A Secret goes with its Certificate, so that no key outlives its use.
+    extraArgs: [`--controllers=${CONTROLLERS.join(",")}`, "--enable-certificate-owner-ref=true"],
     // The chart insists on a solver's image, which is never started: no controller for ACME is.
     acmesolver: { image: imageParts("images.controller", images.controller) },
     prometheus: { enabled: false },

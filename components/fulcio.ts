@@ -7,6 +7,7 @@ import { nameServer } from "./lib/egress";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
 import { openNamespace } from "./lib/namespace";
+import { ofEpoch } from "./lib/names";
 import { podPeer } from "./lib/network-policies";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { tlsService } from "./lib/services";
@@ -22,6 +23,8 @@ export interface FulcioArgs {
   issuer: pulumi.Input<string>;
   /** The factory's authority as PEM, which the issuer of tokens is known by. */
   caPem: pulumi.Input<string>;
+  /** Counts the authority's keys; another number makes another key, and removes the one before. */
+  keyEpoch: number;
   /** What issues the tokens that are taken in exchange for certificates. */
   tokens: FulcioTokens;
   /** Who may open a connection. */
@@ -46,7 +49,6 @@ export interface FulcioTokens {
 
 const NAMESPACE = "ssf-fulcio";
 const NAME = "fulcio";
-const AUTHORITY = "fulcio-ca";
 const FULCIO_PORT = 5555;
 
 /** Audience that a token for Fulcio must name. */
@@ -68,7 +70,7 @@ export const fulcioPeer = podPeer(NAMESPACE, selectorLabels(NAME));
  *
  * Its key comes from the factory's authority and never leaves the cluster; its certificate is for signing code only.
  * @example
- * new Fulcio("fulcio", { images, issuer: authority.issuer, caPem: authority.caPem, tokens, clients: [chains] });
+ * new Fulcio("fulcio", { images, issuer: authority.issuer, caPem: authority.caPem, keyEpoch: 1, tokens, clients: [chains] });
  */
 export class Fulcio extends pulumi.ComponentResource {
   /** Address of the authority, once it answers. */
@@ -83,16 +85,18 @@ export class Fulcio extends pulumi.ComponentResource {
     const { namespace, inNamespace } = openNamespace(name, this, { name: NAMESPACE, labels, level: "restricted" });
     const account = plainAccount(name, metadata(NAME), inNamespace);
 
+    // Names of its own for each key: a Certificate keeps the key of its Secret, and the Secret goes with it.
+    const ca = ofEpoch("fulcio-ca", args.keyEpoch);
     const authority = new k8s.apiextensions.CustomResource(
-      `${name}-authority`,
+      `${name}-${ofEpoch("authority", args.keyEpoch)}`,
       {
         apiVersion: "cert-manager.io/v1",
         kind: "Certificate",
-        metadata: { ...metadata(AUTHORITY), annotations: { "pulumi.com/waitFor": "condition=Ready" } },
+        metadata: { ...metadata(ca), annotations: { "pulumi.com/waitFor": "condition=Ready" } },
         spec: {
           isCA: true,
           commonName: "Secure Software Factory Fulcio",
-          secretName: AUTHORITY,
+          secretName: ca,
           duration: "43800h0m0s",
           renewBefore: "720h0m0s",
           privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Never" },
@@ -103,12 +107,12 @@ export class Fulcio extends pulumi.ComponentResource {
       { ...inNamespace, customTimeouts: timeouts.reconciled },
     );
     const issuer = new k8s.apiextensions.CustomResource(
-      `${name}-issuer`,
+      `${name}-${ofEpoch("issuer", args.keyEpoch)}`,
       {
         apiVersion: "cert-manager.io/v1",
         kind: "Issuer",
-        metadata: { ...metadata(AUTHORITY), annotations: { "pulumi.com/waitFor": "condition=Ready" } },
-        spec: { ca: { secretName: AUTHORITY } },
+        metadata: { ...metadata(ca), annotations: { "pulumi.com/waitFor": "condition=Ready" } },
+        spec: { ca: { secretName: ca } },
       },
       { ...inNamespace, dependsOn: [namespace, authority], customTimeouts: timeouts.reconciled },
     );
@@ -192,7 +196,7 @@ export class Fulcio extends pulumi.ComponentResource {
                   ],
                 },
               ],
-              volumes: [...proxy.volumes, { name: "authority", secret: { secretName: AUTHORITY } }],
+              volumes: [...proxy.volumes, { name: "authority", secret: { secretName: ca } }],
             },
           },
         },
@@ -210,8 +214,8 @@ export class Fulcio extends pulumi.ComponentResource {
 
     this.url = service.id.apply(() => FULCIO_URL);
     this.caPem = authorityChain(
-      name,
-      { ...metadata("fulcio-ca-proof"), issuer: { kind: "Issuer", name: AUTHORITY } },
+      ofEpoch(name, args.keyEpoch),
+      { ...metadata(ofEpoch("fulcio-ca-proof", args.keyEpoch)), issuer: { kind: "Issuer", name: ca } },
       { parent: this, dependsOn: [issuer] },
     );
     this.registerOutputs({ url: this.url, caPem: this.caPem });

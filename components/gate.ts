@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
+import { type RuleDigest, ruleDigest } from "../policies/admission";
 import {
   gateConstraints,
   type GateObject,
@@ -32,6 +33,8 @@ export interface GateArgs {
 export class Gate extends pulumi.ComponentResource {
   /** The rules, once all are in force. */
   public readonly constraints: pulumi.Output<string[]>;
+  /** What the rules say and whom they ask, by digest, once all are in force. */
+  public readonly digests: pulumi.Output<RuleDigest[]>;
 
   constructor(name: string, args: GateArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Gate", name, args, opts);
@@ -55,13 +58,14 @@ export class Gate extends pulumi.ComponentResource {
         { parent: this, dependsOn, customTimeouts: timeouts.reconciled },
       );
     const { apiVersion, kind, metadata } = PROVIDER_OBJECT;
+    const asked = pulumi.all([args.verifierUrl, args.caPem]).apply(([url, caPem]) => providerSpec(url, caPem));
     const provider = new k8s.apiextensions.CustomResource(
       `${name}-provider`,
       {
         apiVersion,
         kind,
         metadata: { ...metadata, labels: standardLabels("gate") },
-        spec: pulumi.all([args.verifierUrl, args.caPem]).apply(([url, caPem]) => providerSpec(url, caPem)),
+        spec: asked,
       },
       { parent: this, customTimeouts: timeouts.plain },
     );
@@ -74,6 +78,9 @@ export class Gate extends pulumi.ComponentResource {
     const constraints = gateConstraints.map((constraint) => make(constraint, templates));
 
     this.constraints = pulumi.all(constraints.map(({ id }) => id));
-    this.registerOutputs({ constraints: this.constraints });
+    this.digests = pulumi
+      .all([asked, this.constraints])
+      .apply(([spec]) => [{ ...PROVIDER_OBJECT, spec }, ...gateTemplates, ...gateConstraints].map(ruleDigest));
+    this.registerOutputs({ constraints: this.constraints, digests: this.digests });
   }
 }

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
-import { type RunnablePipeline, teamRuns, UNJAILED_STAGES } from "../policies/admission";
-import { enforce } from "./lib/admission-policy";
+import { ruleDigest, type RuleDigest, type RunnablePipeline, teamRuns, UNJAILED_STAGES } from "../policies/admission";
+import { enforce, enforcedObjects } from "./lib/admission-policy";
 import { ciliumPolicy } from "./lib/cilium-policy";
 import { ciliumEgress, type EgressHosts, kubernetesEgress } from "./lib/egress";
 import { OWNER_ANNOTATION, STAGE_LABEL, standardLabels, TEAM_LABEL } from "./lib/labels";
@@ -112,6 +112,8 @@ export class Team extends pulumi.ComponentResource {
   public readonly namespaceUid: pulumi.Output<string>;
   /** Repositories of the team's images start with this. */
   public readonly registryRepository: pulumi.Output<string>;
+  /** What the team's rule of admission says, by digest, once it is bound. */
+  public readonly ruleDigests: pulumi.Output<RuleDigest[]>;
 
   constructor(name: string, args: TeamArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Team", name, args, opts);
@@ -125,7 +127,8 @@ export class Team extends pulumi.ComponentResource {
       level: "restricted",
     });
     // After the namespace, which refuses another owner before anything of the team is touched.
-    const admission = enforce(`${name}-runs`, teamRuns({ team: args.team, namespace }, args.pipelines), this, [ns]);
+    const rule = teamRuns({ team: args.team, namespace }, args.pipelines);
+    const admission = enforce(`${name}-runs`, rule, this, [ns]);
     const metadata = (objectName: string) => ({ name: objectName, namespace, labels });
 
     const { cpu, memory, storage, pods } = args.quota;
@@ -288,10 +291,12 @@ export class Team extends pulumi.ComponentResource {
     // What a preview answers has no UID; the id is unknown then, so that this is, too.
     this.namespaceUid = pulumi.all([ns.id, ns.metadata.uid]).apply(([, uid]) => uid);
     this.registryRepository = pulumi.output(teamRepository(args.registryHost, args.team));
+    this.ruleDigests = admission.id.apply(() => enforcedObjects(rule).map(ruleDigest));
     this.registerOutputs({
       namespace: this.namespace,
       namespaceUid: this.namespaceUid,
       registryRepository: this.registryRepository,
+      ruleDigests: this.ruleDigests,
     });
   }
 }

@@ -60,6 +60,10 @@ const protectData = z
     ),
   );
 
+const epoch = z.int().min(1).default(1);
+
+const EPOCH_RULE = "It must be a whole number of at least 1.";
+
 const clusterSchema = z
   .strictObject({
     kind: z.literal("cluster"),
@@ -195,6 +199,25 @@ const factorySchema = z
           "Image of Falco, which reports what stages do that no stage should; without it there is no Falco.",
           IMAGE_RULE,
           `images.example.com/falco@sha256:${"0".repeat(64)}`,
+        ),
+      ),
+    logKeyEpoch: epoch.meta(facts("Counts the log's signing keys; a higher number makes a new key.", EPOCH_RULE, "2")),
+    authorityKeyEpoch: epoch.meta(
+      facts(
+        "Counts the keys of the authority that gives signers their certificates; a higher number makes a new key.",
+        EPOCH_RULE,
+        "2",
+      ),
+    ),
+    maximumProvenanceAgeDays: z
+      .int()
+      .min(0)
+      .default(0)
+      .meta(
+        facts(
+          "Days after which the gate starts an image no more, so that it is built anew with newer dependencies; 0 for never.",
+          "It must be a whole number of at least 0.",
+          "90",
         ),
       ),
     trustDirectory: path
@@ -333,17 +356,13 @@ const teamSchema = z.strictObject({
         "file",
       ),
     ),
-  definitionsKeyEpoch: z
-    .int()
-    .min(1)
-    .default(1)
-    .meta(
-      facts(
-        "Counts the keys that the team's definitions are signed with; a higher number makes a new key.",
-        "It must be a whole number of at least 1.",
-        "2",
-      ),
+  definitionsKeyEpoch: epoch.meta(
+    facts(
+      "Counts the keys that the team's definitions are signed with; a higher number makes a new key.",
+      EPOCH_RULE,
+      "2",
     ),
+  ),
   definitionsOldestKeyEpoch: z
     .int()
     .min(0)

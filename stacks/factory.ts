@@ -9,6 +9,7 @@ import { Forge } from "../components/forge";
 import { Gate } from "../components/gate";
 import { Gatekeeper, GATEKEEPER_CLIENT, gatekeeperPeer } from "../components/gatekeeper";
 import { Fulcio, FULCIO_URL, fulcioPeer } from "../components/fulcio";
+import { ofEpoch } from "../components/lib/names";
 import { TLS_PROXY_PORT } from "../components/lib/tls-proxy";
 import { NodeTrust } from "../components/node-trust";
 import { Registry, REGISTRY_HOST, REGISTRY_PORT, registryPeer } from "../components/registry";
@@ -141,7 +142,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     { ...opts, dependsOn: [tekton, authority] },
   );
   const signers = [chainsPeer, signingHealerPeer(CHAINS_WORKLOAD.namespace)];
-  const logSeed = new random.RandomBytes("rekor-key", { length: 32 });
+  const logSeed = new random.RandomBytes(ofEpoch("rekor-key", config.logKeyEpoch), { length: 32 });
   const rekor = new Rekor(
     "rekor",
     {
@@ -159,6 +160,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       images: { fulcio: image(toolchain, "fulcio"), tlsProxy: image(toolchain, "tls-proxy") },
       issuer: authority.issuer,
       caPem: authority.caPem,
+      keyEpoch: config.authorityKeyEpoch,
       tokens: {
         issuer: SPIRE_ISSUER,
         peer: spireServerPeer,
@@ -232,6 +234,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
         log: { host: `${REKOR_HOST}:${TLS_PROXY_PORT}`, caPem: authority.caPem },
         trust: { url: tuf.url, caPem: authority.caPem, rootJson: tuf.rootJson },
         builderId: chains.builderId,
+        maximumAgeDays: config.maximumProvenanceAgeDays,
         callers: { name: GATEKEEPER_CLIENT, caPem: authority.caPem },
       }),
       sources: [
@@ -259,7 +262,11 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
     },
     { ...opts, dependsOn: services },
   );
-  new Gate("gate", { verifierUrl: verifier.url, caPem: authority.caPem }, { ...opts, dependsOn: [gatekeeper] });
+  const gate = new Gate(
+    "gate",
+    { verifierUrl: verifier.url, caPem: authority.caPem },
+    { ...opts, dependsOn: [gatekeeper] },
+  );
 
   return {
     schema: SCHEMA,
@@ -296,6 +303,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       log: { url: rekor.url, publicKeyPem: rekor.publicKeyPem },
       signer,
       images: images.components,
+      policy: pulumi.all([admission.digests, gate.digests]).apply((digests) => digests.flat()),
     },
     forge: {
       url: forge.url,

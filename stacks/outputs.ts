@@ -3,7 +3,7 @@ import { z } from "zod";
 
 import { FactoryError, type Problem } from "../components/lib/errors";
 import { NetworkPolicies } from "../components/lib/network-policies";
-import { factoryTrustSchema } from "../trust";
+import { factoryTrustSchema, ruleDigestSchema } from "../trust";
 import { STACK_KINDS, type StackKind } from "./config";
 
 /** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
@@ -104,6 +104,8 @@ export const outputSchemas = {
     networkPolicies,
     egress: z.object({ forges: hosts, registries: hosts }),
     registryRepository: text,
+    // A stack of an older program says none, and then its rule counts as nobody's.
+    ruleDigests: z.array(ruleDigestSchema).default([]),
     provenance,
     definitions,
     definitionsPublicKeyPem: text,

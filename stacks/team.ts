@@ -128,6 +128,7 @@ export const teamStack = async (config: TeamConfig): Promise<ExportedOutputs<"te
     networkPolicies: factory.networkPolicies,
     egress,
     registryRepository: team.registryRepository,
+    ruleDigests: team.ruleDigests,
     provenance: factory.provenance,
     definitions: pulumi.secret(keys),
     definitionsPublicKeyPem: keys.publicKeyPem,

@@ -7,7 +7,11 @@ import { FactoryError } from "../components/lib/errors";
 import { sha256 } from "../components/lib/digest";
 
 const text = z.string().min(1);
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const imageReference = z.string().regex(/^\S+@sha256:[0-9a-f]{64}$/, "must be an image by digest");
+
+/** A rule of admission or of the gate by kind and name, and the SHA-256 of what it says; see `policies/admission/bundle.ts`. */
+export const ruleDigestSchema = z.object({ path: text, sha256: digest });
 
 /** What a running factory signs with, as its stack says it; nothing in it is secret. */
 export const factoryTrustSchema = z.object({
@@ -21,13 +25,14 @@ export const factoryTrustSchema = z.object({
   signer: z.object({ identity: text, issuer: text }),
   /** Images that the factory runs and gives to stages, by digest. */
   images: z.array(imageReference),
+  /** The rules that it enforces. @default those that are signed, since an older program does not say them */
+  policy: z.array(ruleDigestSchema).optional(),
 });
 
 /** See {@link factoryTrustSchema}. */
 export type FactoryTrust = z.infer<typeof factoryTrustSchema>;
 
 const time = z.iso.datetime();
-const digest = z.string().regex(/^[0-9a-f]{64}$/);
 
 const builderSchema = z.object({
   builderId: text,
@@ -38,7 +43,7 @@ const builderSchema = z.object({
 const buildersSchema = z.object({
   schema: z.literal(1),
   builders: z.array(builderSchema),
-  revoked: z.array(z.object({ sha256: digest, at: time })),
+  revoked: z.array(z.object({ sha256: digest, at: time, image: imageReference.optional() })),
 });
 
 const imagesSchema = z.object({
@@ -48,7 +53,7 @@ const imagesSchema = z.object({
 
 const policySchema = z.object({
   schema: z.literal(1),
-  files: z.array(z.object({ path: text, sha256: digest })),
+  files: z.array(ruleDigestSchema),
 });
 
 /** Whose provenance counts for a builder, and for runs of which time. Times are ISO 8601 in UTC, both ends included. */
@@ -57,7 +62,7 @@ export type Builder = z.infer<typeof builderSchema>;
 /** An image of the factory, and when the factory ran it. Times are ISO 8601 in UTC, both ends included. */
 export type FactoryImage = z.infer<typeof imagesSchema>["images"][number];
 
-/** A file of the policy bundle. */
+/** A rule of the policy bundle. */
 export type PolicyFile = z.infer<typeof policySchema>["files"][number];
 
 /** Everything that verifiers take from the trust repository. */
@@ -67,8 +72,11 @@ export interface Trust {
   builders: Builder[];
   /** Images of the factory, present and former: what was built in a former one may still run. */
   images: FactoryImage[];
-  /** Keys, signers and images that count for nothing any more, by {@link fingerprints}; no later signing takes them in again. */
-  revoked: { sha256: string; at: string }[];
+  /**
+   * Keys, signers and images that count for nothing any more, by {@link fingerprints}; no later signing takes them in again.
+   * What the factory has built is named as well, since nothing else here names it.
+   */
+  revoked: { sha256: string; at: string; image?: string }[];
   policy: PolicyFile[];
 }
 
@@ -170,7 +178,7 @@ const authorityOf = ({ url, chainPem }: FactoryTrust["authority"]): CertificateA
   };
 };
 
-const logOf = ({ url, publicKeyPem }: FactoryTrust["log"], start: Date | undefined): LogInstance => {
+const logOf = ({ url, publicKeyPem }: FactoryTrust["log"], start: Date): LogInstance => {
   const path = "log.publicKeyPem";
   let key: KeyObject;
   try {
@@ -226,9 +234,12 @@ export interface TrustChange {
   previous?: Trust;
   /** What the factory signs with now. */
   current: FactoryTrust;
-  /** Fingerprints of what counts for nothing from now on, whenever it was used. @default none */
+  /**
+   * What counts for nothing from now on, whenever it was used: fingerprints of what is known here, and images by digest,
+   * whoever built them. @default none
+   */
   revoke?: readonly string[];
-  /** Content of the policy bundle's files, by path. @default as before */
+  /** Content of the policy bundle's files, by path. @default what the factory says of its rules */
   policy?: Readonly<Record<string, string | Buffer>>;
   now: Date;
 }
@@ -243,7 +254,15 @@ export interface TrustChange {
 export const updateTrust = ({ previous, current, revoke = [], policy, now }: TrustChange): Trust => {
   const authority = authorityOf(current.authority);
   const start = authority.validFor?.start;
-  const log = logOf(current.log, start);
+  const known = {
+    authorities: previous?.trustedRoot.certificateAuthorities ?? [],
+    logs: previous?.trustedRoot.tlogs ?? [],
+    builders: previous?.builders ?? [],
+    images: previous?.images ?? [],
+  };
+  // A log may get its new key before the authority has its own, and then has entries by the former authority.
+  const starts = [authority, ...known.authorities].flatMap(({ validFor }) => validFor?.start ?? []);
+  const log = logOf(current.log, new Date(Math.min(...starts.map(Number))));
   const builder: Builder = {
     builderId: current.builderId,
     signer: current.signer,
@@ -253,12 +272,6 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
     reference,
     validFor: { start: now.toISOString() },
   }));
-  const known = {
-    authorities: previous?.trustedRoot.certificateAuthorities ?? [],
-    logs: previous?.trustedRoot.tlogs ?? [],
-    builders: previous?.builders ?? [],
-    images: previous?.images ?? [],
-  };
   const present = [
     ...[fingerprints.authority(authority), fingerprints.log(log), fingerprints.builder(builder)],
     ...images.map(fingerprints.image),
@@ -316,14 +329,15 @@ export const updateTrust = ({ previous, current, revoke = [], policy, now }: Tru
       ended,
     ).filter(remains(fingerprints.image)),
     revoked,
-    policy: policy === undefined ? (previous?.policy ?? []) : policyFiles(policy),
+    policy: policy === undefined ? byPath(current.policy ?? previous?.policy ?? []) : policyFiles(policy),
   };
 };
 
+const byPath = (files: readonly PolicyFile[]): PolicyFile[] =>
+  [...files].sort((one, other) => (one.path < other.path ? -1 : 1));
+
 const policyFiles = (policy: Readonly<Record<string, string | Buffer>>): PolicyFile[] =>
-  Object.keys(policy)
-    .sort()
-    .map((path) => ({ path, sha256: sha256(policy[path] ?? "") }));
+  byPath(Object.entries(policy).map(([path, content]) => ({ path, sha256: sha256(content) })));
 
 const addRevoked = (
   before: Trust["revoked"],
@@ -337,9 +351,15 @@ const addRevoked = (
     ...known.builders.map(fingerprints.builder),
     ...known.images.map(fingerprints.image),
   ];
-  const fresh = [...new Set(revoke)].filter((id) => !before.some((one) => one.sha256 === id));
-  for (const id of fresh) if (!ids.includes(id)) throw revocation(id, "unknown");
-  return [...before, ...fresh.map((id) => ({ sha256: id, at: now.toISOString() }))];
+  const named = [...new Set(revoke)].map((given) =>
+    imageReference.safeParse(given).success
+      ? { sha256: fingerprints.image({ reference: given }), image: given }
+      : { sha256: given },
+  );
+  const fresh = named.filter(({ sha256: id }) => !before.some((one) => one.sha256 === id));
+  for (const { sha256: id, image } of fresh)
+    if (image === undefined && !ids.includes(id)) throw revocation(id, "unknown");
+  return [...before, ...fresh.map((one) => ({ ...one, at: now.toISOString() }))];
 };
 
 const revocation = (id: string, given: string): FactoryError =>
@@ -347,8 +367,8 @@ const revocation = (id: string, given: string): FactoryError =>
     code: "SSF-TRUST-009",
     path: `--revoke ${id}`,
     given,
-    rule: "What is revoked is an authority, log, signer or image of the repository that the factory does not use any more.",
-    fix: "Take the fingerprint from ./factory trust show; give the factory another before you revoke its present one.",
+    rule: "What is revoked is an authority, log, signer or image of the repository that the factory does not use any more, or an image by digest that it has built.",
+    fix: "Take the fingerprint from ./factory trust show, or write <repository>@sha256:<64 hexadecimal digits>; give the factory another before you revoke its present one.",
   });
 
 const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;

@@ -8,6 +8,7 @@ export {
   parseFactoryTrust,
   parseTargets,
   type PolicyFile,
+  ruleDigestSchema,
   signersAt,
   TARGETS,
   type Trust,

@@ -6,6 +6,7 @@ import {
   FACTORY_NAMESPACES,
   messageOf,
   plainMessageOf,
+  type RuleObject,
   type Scope,
 } from "../../policies/admission";
 import { standardLabels, TEAM_LABEL } from "./labels";
@@ -50,6 +51,15 @@ const namespaceSelector = (scope: Scope) => {
       matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: [...FACTORY_NAMESPACES] }],
     };
   return { matchLabels: { "kubernetes.io/metadata.name": scope.namespace } };
+};
+
+/** The objects that {@link enforce} makes of a rule. */
+export const enforcedObjects = (rule: AdmissionRule): RuleObject[] => {
+  const object = { apiVersion: "admissionregistration.k8s.io/v1", metadata: { name: rule.name } };
+  return [
+    { ...object, kind: "ValidatingAdmissionPolicy", spec: policySpec(rule) },
+    { ...object, kind: "ValidatingAdmissionPolicyBinding", spec: bindingSpec(rule) },
+  ];
 };
 
 /** Makes a rule hold, after what it comes after, and returns what makes it hold. */

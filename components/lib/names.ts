@@ -19,6 +19,9 @@ export const requireDnsLabel = (path: string, value: string, maximum = 63): stri
   });
 };
 
+/** The name of what belongs to the key of that epoch; that of the first has no number. */
+export const ofEpoch = (name: string, epoch: number): string => (epoch === 1 ? name : `${name}-${epoch}`);
+
 /** Longest name of a team; with the prefix of its namespace and the suffixes of its objects it stays a DNS label. */
 export const MAXIMUM_TEAM_NAME = 40;
 

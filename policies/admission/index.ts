@@ -10,6 +10,7 @@ import type { AdmissionRule } from "./rule";
 import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./runs";
 import { type IdentityUser, identityUsers, registrations } from "./workload-identities";
 
+export { ruleBytes, ruleDigest, type RuleDigest, type RuleObject } from "./bundle";
 export { FACTORY_NAMESPACES } from "./factory-images";
 export { UNJAILED_STAGES } from "./network-jail";
 export { triggerOf, users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";

@@ -1,4 +1,5 @@
-import { factoryRules, teamRuns } from "../../policies/admission";
+import { enforcedObjects } from "../../components/lib/admission-policy";
+import { factoryRules, ruleDigest, type RuleObject, teamRuns } from "../../policies/admission";
 import { accessCases, connectCases } from "./cases/access";
 import type { Case, Request } from "./cases/case";
 import { definitionCases } from "./cases/definitions";
@@ -106,13 +107,26 @@ describeWithApiServer("admission", () => {
     expect(elsewhere).toMatchObject({ status: 404, message: 'pods "absent" not found' });
   });
 
+  const settings = {
+    runtimeClasses: { jailed: "jailed", networked: "networked" },
+    unjailedServiceAccounts: [],
+    images: { components: [], stages: [], identityUsers: [] },
+    stack: { users: [], groups: [] },
+  };
+
+  test("the API server gives every rule back with the digest that it was written with", async () => {
+    const written = factoryRules(settings)
+      .flatMap(enforcedObjects)
+      .map((object) => ({ ...object, metadata: { name: `again-${object.metadata.name}` } }));
+    const given = written.map(async (object) => {
+      const path = `/apis/${object.apiVersion}/${object.kind.toLowerCase().replace(/y$/, "ie")}s`;
+      const { body } = await server.ask("POST", `${path}?dryRun=All`, object);
+      return ruleDigest(body as RuleObject);
+    });
+    expect(await Promise.all(given)).toEqual(written.map(ruleDigest));
+  });
+
   test("every condition of every rule is tried", () => {
-    const settings = {
-      runtimeClasses: { jailed: "jailed", networked: "networked" },
-      unjailedServiceAccounts: [],
-      images: { components: [], stages: [], identityUsers: [] },
-      stack: { users: [], groups: [] },
-    };
     const codes = [...factoryRules(settings), teamRuns({ team: "a", namespace: teamSpace }, [pipeline])].flatMap(
       ({ validations }) => validations.map(({ code }) => code.replace(/^SSF-(ADMISSION-)?/, "")),
     );

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CHAINS_WORKLOAD } from "../../components/chains";
 import { restrictedContainer, restrictedPod } from "../../components/lib/pods";
 import { workloadApiMount, type Workload, workloadApiVolume } from "../../components/lib/workload-api";
-import type { ClusterObject, Session } from "../../tools/cli/attack-session";
+import type { Session } from "../../tools/cli/attack-session";
 import type { Answer, Attempt, Expectation } from "../../tools/cli/attacks";
 import { commandSpire, type FulcioQuestion, mintToken, openFulcio, withClaims } from "./services";
 import { atAdmission, byRights, type FactoryAttack, type Pod, pause, until } from "./support";

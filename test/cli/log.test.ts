@@ -136,6 +136,45 @@ describe("an entry", () => {
   });
 });
 
+describe("a log that was given a new key", () => {
+  const rekeyed = (change: (entries: TestLog["entries"]) => void = () => undefined) => {
+    const entries = [...log.entries];
+    change(entries);
+    return Object.assign(new TestLog(log.tree), { entries });
+  };
+  const askRekeyed = async (next: TestLog, isFormerTrusted = true) => {
+    const promised = entryAt(3);
+    await ask(3);
+    grow(12, next);
+    listener = serve((url) => next.answer(url));
+    const former = isFormerTrusted ? [{ file, publicKeyPem: log.publicKeyPem }] : [];
+    const kept = checkpointMemory(join(directory, next.logId), next.publicKeyPem, former);
+    const findings = await askLog(openLog(access), promised, next.publicKeyPem, kept);
+    return { ...findings, kept };
+  };
+
+  it("still has the entries that it promised under the old one, and grew out of what it was", async () => {
+    const next = rekeyed();
+    const { inclusion, growth, kept } = await askRekeyed(next);
+    expect(inclusion).toEqual({ found: "entry 3, below a checkpoint of 12 entries" });
+    expect(growth).toEqual({ found: "from 7 to 12 entries" });
+    expect(openCheckpoint(readFileSync(join(directory, next.logId), "utf8"), next.publicKeyPem)?.size).toBe(12);
+    expect((await kept.read())?.size).toBe(12);
+  });
+
+  it("and lost or changed an entry meanwhile is a fork", async () => {
+    const shorter = await askRekeyed(rekeyed((entries) => entries.splice(5, 1)));
+    expect(shorter.growth.fault).toMatch(/: a fork$/);
+    const changed = await askRekeyed(rekeyed((entries) => entries.splice(5, 1, entryAt(6))));
+    expect(changed.growth.fault).toMatch(/: a fork$/);
+  });
+
+  it("is taken as it is where the old key counts for nothing any more", async () => {
+    const { growth } = await askRekeyed(rekeyed(), false);
+    expect(growth.found).toMatch(/^seen for the first time/);
+  });
+});
+
 describe("a checkpoint", () => {
   const unsigned = "its checkpoint is not signed by the factory's log";
 

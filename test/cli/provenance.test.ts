@@ -241,6 +241,15 @@ describe("a signature", () => {
   });
 });
 
+it("is not older than the factory takes, where it takes nothing older", () => {
+  const checks = (notBefore?: Date) => checksOf(() => undefined, { notBefore });
+  const day = 24 * 60 * 60 * 1000;
+  const recent = checks(new Date(Date.now() - day));
+  expect([allHeld(recent), recent.at(-1)?.code]).toEqual([true, "SSF-PROVENANCE-016"]);
+  expect(failed(checks(new Date(Date.now() + day)))).toEqual(["signed recently enough"]);
+  expect(checks().map(({ code }) => code)).not.toContain("SSF-PROVENANCE-016");
+});
+
 it("shows what the log answered", () => {
   const good = { found: "yes" };
   expect(checkLog({ inclusion: good, growth: { fault: "a fork", found: "" } })).toEqual([

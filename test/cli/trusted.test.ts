@@ -64,6 +64,36 @@ test("after a change of authority and log the old ones count for what is older, 
   expect(trustedFor(trust, builderId).logPublicKeyPem).toBe(others.log.publicKeyPem);
 });
 
+test("the version of what is trusted changes with what is, and with nothing else", () => {
+  const versionOf = (...changes: Parameters<typeof trustIn>) => trustedFor(trustIn(...changes), builderId).version;
+  const changed = { current: factoryOf(others), now: at(change) };
+  const again = { current: factoryOf(services), now: at(change) };
+  const revoke = [fingerprints.log(first.trustedRoot.tlogs[0] as never)];
+  expect(versionOf(again)).toBe(versionOf());
+  expect(new Set([versionOf(), versionOf(changed), versionOf(changed, { ...changed, revoke })]).size).toBe(3);
+});
+
+test("keys that the log had before are told, the newest first, but none that was revoked", () => {
+  const third = signingServices();
+  const formerOf = (...changes: Parameters<typeof trustIn>) =>
+    trustedFor(trustIn(...changes), builderId).formerLogPublicKeysPem;
+  const [one, two] = [
+    { current: factoryOf(others), now: at(change) },
+    { current: factoryOf(third), now: at(after) },
+  ];
+  expect(formerOf()).toEqual([]);
+  expect(formerOf(one, two)).toEqual([others.log.publicKeyPem, services.log.publicKeyPem]);
+  const revoke = [fingerprints.log(first.trustedRoot.tlogs[0] as never)];
+  expect(formerOf(one, two, { ...two, revoke })).toEqual([others.log.publicKeyPem]);
+});
+
+test("an image that was built is revoked by its digest, and no other is", () => {
+  const [bad, good] = ["a", "b"].map((digit) => `sha256:${digit.repeat(64)}`) as [string, string];
+  const revoke = [`registry.test:5000/team-a/service@${bad}`];
+  const { revokedAt } = trustedFor(trustIn({ current: factoryOf(services), now: at(change), revoke }), builderId);
+  expect([revokedAt(bad), revokedAt(good)]).toEqual([at(change).toISOString(), undefined]);
+});
+
 test("after a change of the authority alone its certificates count until then, and the log goes on", () => {
   const { log } = factoryOf(services);
   const trust = trustIn({ current: { ...factoryOf(others), log }, now: at(change) });

@@ -12,6 +12,7 @@ const settings = {
   log: { host: "rekor.test:8443", caPem: "CA" },
   trust: { url: "https://tuf.test", caPem: "CA", rootJson: "{}" },
   builderId: "https://builder.test",
+  maximumAgeDays: 0,
   callers: { name: "gatekeeper.test", caPem: "CA" },
 };
 

@@ -90,18 +90,21 @@ describe("Rekor", () => {
 });
 
 describe("Fulcio", () => {
-  let rendering: Rendering;
-  beforeAll(async () => {
-    rendering = await render(
+  const make = (keyEpoch: number) =>
+    render(
       () =>
         new Fulcio("fulcio", {
           images: { fulcio: testImage("fulcio"), tlsProxy: testImage("tls-proxy") },
           issuer: "ssf-ca",
           caPem: "CA",
+          keyEpoch,
           tokens: { issuer: "https://tokens.example", peer, port: 8443, trustDomain: "factory.example" },
           clients: [peer],
         }),
     );
+  let rendering: Rendering;
+  beforeAll(async () => {
+    rendering = await make(1);
   });
 
   test("makes these objects and no others", () => {
@@ -124,6 +127,31 @@ describe("Fulcio", () => {
       usages: ["cert sign", "crl sign", "code signing"],
       issuerRef: { kind: "ClusterIssuer", name: "ssf-ca" },
     });
+  });
+
+  test("with the key of another epoch has an authority of its own, by which it is asked for and which the pod mounts", async () => {
+    const second = await make(2);
+    const names = ({ resources }: Rendering) => resources.map(({ name }) => name);
+    const gone = names(rendering).filter((name) => !names(second).includes(name));
+    const made = names(second).filter((name) => !names(rendering).includes(name));
+    expect(gone).toEqual(["fulcio-authority", "fulcio-issuer", "fulcio-proof"]);
+    expect(made).toEqual(["fulcio-2-proof", "fulcio-authority-2", "fulcio-issuer-2"]);
+    expect(second.get("fulcio-authority-2").inputs).toMatchObject({
+      metadata: { name: "fulcio-ca-2" },
+      spec: { secretName: "fulcio-ca-2", privateKey: { rotationPolicy: "Never" } },
+    });
+    expect(second.get("fulcio-issuer-2").inputs).toMatchObject({
+      metadata: { name: "fulcio-ca-2" },
+      spec: { ca: { secretName: "fulcio-ca-2" } },
+    });
+    expect(second.get("fulcio-2-proof").inputs).toMatchObject({
+      metadata: { name: "fulcio-ca-proof-2" },
+      spec: { secretName: "fulcio-ca-proof-2", issuerRef: { kind: "Issuer", name: "fulcio-ca-2" } },
+    });
+    const volumes = inputAt(second.get("fulcio-deployment"), "spec.template.spec.volumes") as object[];
+    expect(volumes).toContainEqual({ name: "authority", secret: { secretName: "fulcio-ca-2" } });
+    const others = names(second).filter((name) => !made.includes(name) && name !== "fulcio-deployment");
+    for (const name of others) expect(second.get(name)).toEqual(rendering.get(name));
   });
 
   test("takes tokens of one issuer for one trust domain", () => {

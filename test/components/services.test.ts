@@ -158,6 +158,7 @@ describe("CertManager", () => {
       startupapicheck: { enabled: false },
     });
     expect(JSON.stringify(values.extraArgs)).not.toContain("acme");
+    expect(values.extraArgs).toContain("--enable-certificate-owner-ref=true");
   });
 
   test("an image by tag is refused", () => {

@@ -25,6 +25,7 @@ import { hostInventory } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { probe } from "./probe";
+import { describeRotation } from "./rotation";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
 import { describeTeams } from "./teams";
@@ -413,6 +414,12 @@ describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
 describeCluster(cluster, () => ({ kubectl, shared }));
 
 describeExisting(cluster, state);
+
+describeRotation(
+  { stacks, config, state },
+  (args, more) => run("./factory", args, more),
+  () => ({ kubectl, team, shared, image }),
+);
 
 test("every command of a guide that needs a factory was run here", () => {
   const lines = guides.flatMap(liveCommands).flatMap((script) => script.split("\n"));

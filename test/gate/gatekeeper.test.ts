@@ -9,6 +9,7 @@ import type { DeploymentObject, KubernetesObject } from "../../components/lib/ma
 import { imageProvenance, PROVIDER_OBJECT, providerSpec } from "../../policies/admission/gate/image-provenance";
 import { imagesByDigest } from "../../policies/admission/gate/images-by-digest";
 import { workloadConstraint } from "../../policies/admission/gate/template";
+import { ruleDigest, type RuleObject } from "../../policies/admission";
 import { readToolchain, source } from "../../stacks/toolchain";
 import { openProvider } from "../../tools/gate/provider";
 import { type Answer, type ApiServer, startApiServer } from "../admission/support/api-server";
@@ -166,6 +167,22 @@ describeWith(
     const refused = { status: 403, message: expect.stringContaining("SSF-GATE-002") as string };
     expect([await start("a"), await start("b")]).toMatchObject([{ status: 201 }, refused]);
     expect([await start("a"), await start("b")]).toMatchObject([{ status: 201 }, refused]);
+  });
+
+  test("its rules are given back with the digests that they were written with", async () => {
+    const written = [
+      imagesByDigest,
+      imageProvenance,
+      workloadConstraint(imagesByDigest, "images", "gate"),
+      workloadConstraint(imageProvenance, "provenance", "gate"),
+    ];
+    const given: RuleObject[] = [];
+    for (const object of written) {
+      const plural = object.kind === "ConstraintTemplate" ? "constrainttemplates" : object.kind.toLowerCase();
+      const { body } = await api.ask("GET", `/apis/${object.apiVersion}/${plural}/${object.metadata.name}`);
+      given.push(body as RuleObject);
+    }
+    expect(given.map(ruleDigest)).toEqual(written.map(ruleDigest));
   });
 
   test("a tag is refused by the API server itself, in a namespace with Gatekeeper's exempting label too", async () => {

@@ -130,7 +130,11 @@ const configMap = (content: TeamRecord, index: number) => ({
 });
 
 /** A provider that checks images with these services. */
-const startProvider = async (registryCa = certificates.registry, deadlineMilliseconds = 20_000): Promise<number> => {
+const startProvider = async (
+  registryCa = certificates.registry,
+  deadlineMilliseconds = 20_000,
+  maximumAgeDays = 0,
+): Promise<number> => {
   const timeoutMilliseconds = 10_000;
   const check = imageChecker({
     registry: {
@@ -141,6 +145,7 @@ const startProvider = async (registryCa = certificates.registry, deadlineMillise
       timeoutMilliseconds,
     },
     builderId: expectations().builderId,
+    maximumAgeDays,
     trusted: () => trusted(),
     records: teamRecords(
       { host: clusterName, localPort: ports.cluster, caPem: certificates.cluster.certificatePem },
@@ -149,7 +154,12 @@ const startProvider = async (registryCa = certificates.registry, deadlineMillise
     ),
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
   });
-  const verdicts = new Verdicts({ check, deadlineMilliseconds, keepMilliseconds: 60_000 });
+  const verdicts = new Verdicts({
+    check,
+    trustVersion: async () => (await trusted()).version,
+    deadlineMilliseconds,
+    keepMilliseconds: 60_000,
+  });
   const { server } = openProvider({
     pair: () => certificates.provider,
     // Each certificate of these tests is its own authority; the stranger's is known, but not Gatekeeper's.
@@ -183,6 +193,9 @@ beforeEach(async () => {
       signature: () => [services.policy],
       logPublicKeyPem: services.policy.logPublicKeyPem,
       signedImages: (images) => [...images],
+      revokedAt: () => undefined,
+      version: "1",
+      formerLogPublicKeysPem: [],
     });
   registry = sendFiles(good.files);
   log = serve((url) => services.log.answer(url));
@@ -343,6 +356,22 @@ describe("is refused, and says why:", () => {
     trusted = async () => ({ ...(await holding()), signedImages: () => [] });
     expect(await verdictOn()).toMatch(/SSF-GATE-002 .*not signed as images of the factory: .*SSF-PROVENANCE-008/);
     trusted = holding;
+    expect(await verdictOn()).toBe(ADMITTED);
+  });
+
+  test("an image that was revoked, with the time, until it is not", async () => {
+    const holding = trusted;
+    const digest = image.split("@")[1] ?? "";
+    const revoked = (one: string) => async () => ({
+      ...(await holding()),
+      revokedAt: (given: string) => (given === one ? "2026-11-23T00:00:00.000Z" : undefined),
+    });
+    trusted = revoked(digest);
+    expect(await verdictOn()).toMatch(
+      /SSF-GATE-002 .*not free of revocation: revoked at 2026-11-23T00:00:00\.000Z .*SSF-PROVENANCE-015/,
+    );
+    expect(asked).toBe(0);
+    trusted = revoked(digest.replace(/.$/, (last) => (last === "0" ? "1" : "0")));
     expect(await verdictOn()).toBe(ADMITTED);
   });
 

@@ -15,6 +15,7 @@ const open = (check: VerdictSettings["check"], settings: Partial<VerdictSettings
       asked.push(`${reference.path}@${reference.digest.slice(7, 9)}`);
       return check(reference);
     },
+    trustVersion: () => Promise.resolve("1"),
     deadlineMilliseconds: 100,
     keepMilliseconds: 1000,
     ...settings,
@@ -34,6 +35,49 @@ test("what holds is admitted, and not checked again for as long as it is kept", 
   time = 1000;
   expect(await verdicts.on(image())).toEqual({ admitted: true });
   expect(asked).toHaveLength(2);
+});
+
+test("what held is checked anew at once when something else is trusted, and not while the same is", async () => {
+  let version = "1";
+  let answer = held;
+  const { verdicts, asked } = open(() => Promise.resolve(answer), { trustVersion: () => Promise.resolve(version) });
+  expect(await messageOf(verdicts, image())).toBe("admitted");
+  answer = failed("its key was revoked");
+  expect(await messageOf(verdicts, image())).toBe("admitted");
+  expect(asked).toHaveLength(1);
+  version = "2";
+  expect(await messageOf(verdicts, image())).toContain("its key was revoked");
+  expect(asked).toHaveLength(2);
+});
+
+test("a check that began before a revocation answers nobody who asks after it", async () => {
+  let version = "1";
+  const finish: ((checks: Check[]) => void)[] = [];
+  const { verdicts, asked } = open(() => new Promise((resolve) => finish.push(resolve)), {
+    trustVersion: () => Promise.resolve(version),
+  });
+  const before = messageOf(verdicts, image());
+  await new Promise((resume) => setImmediate(resume));
+  version = "2";
+  const after = messageOf(verdicts, image());
+  await new Promise((resume) => setImmediate(resume));
+  finish[0]?.(held);
+  finish[1]?.(failed("its key was revoked"));
+  expect(await before).toBe("admitted");
+  expect(await after).toContain("its key was revoked");
+  expect(asked).toHaveLength(2);
+});
+
+test("while nobody can say what is trusted, not even what was kept is admitted", async () => {
+  let isThere = true;
+  const { verdicts } = open(() => Promise.resolve(held), {
+    trustVersion: () => (isThere ? Promise.resolve("1") : Promise.reject(new Error("gone"))),
+  });
+  expect(await messageOf(verdicts, image())).toBe("admitted");
+  isThere = false;
+  expect(await messageOf(verdicts, image())).toContain("SSF-GATE-003");
+  isThere = true;
+  expect(await messageOf(verdicts, image())).toBe("admitted");
 });
 
 test("a verdict is kept by digest: with another digest behind the same tag it is checked anew", async () => {

@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 
 import * as pulumi from "@pulumi/pulumi";
 
@@ -24,6 +26,8 @@ import { describeWith } from "../support/programs";
 import { inputAt, render, type Rendering, testCertificates, testImage, valueOf } from "../support/render";
 
 jest.setTimeout(60_000);
+
+const seedOf = (name: string): string => createHash("sha256").update(name).digest("base64");
 
 describe("outputs of a stack", () => {
   test("of the right form are taken", () => {
@@ -158,6 +162,17 @@ describe("stack of kind factory", () => {
       },
       forge: { username: "developer" },
       networkPolicies: "cilium",
+      trust: {
+        policy: expect.arrayContaining(
+          [
+            "ValidatingAdmissionPolicy/ssf-pod-form",
+            "ValidatingAdmissionPolicyBinding/ssf-pod-form",
+            "ConstraintTemplate/imageprovenance",
+            "ImageProvenance/ssf-image-provenance",
+            "Provider/image-provenance",
+          ].map((path) => ({ path, sha256: expect.any(String) as string })),
+        ) as object[],
+      },
     });
     expect(rendering.childrenOf("registry")).toContain("cilium.io/v2:CiliumNetworkPolicy registry-nodes");
     for (const secret of ["kubeconfig", "registryReadersKey"]) {
@@ -253,6 +268,35 @@ describe("stack of kind factory", () => {
     expect(inputAt(rendering.get("falco-daemon-set"), "spec.template.spec.containers.0.image")).toBe(falcoImage);
     expect(inputAt(rendering.get("falco-config"), "data")).toEqual(
       falcoFiles(["ingest-source", "ingest-dependencies", "publish"], "/run/containerd/containerd.sock"),
+    );
+  });
+
+  test.each([
+    ["logKeyEpoch" as const, ["rekor-key"], ["rekor-key-2"]],
+    [
+      "authorityKeyEpoch" as const,
+      ["fulcio-authority", "fulcio-issuer", "fulcio-proof"],
+      ["fulcio-2-proof", "fulcio-authority-2", "fulcio-issuer-2"],
+    ],
+  ])("another %s makes another key, and no other", async (setting, gone, made) => {
+    const keys = (type: string, name: string) => ({
+      ...referenceTo(clusterOutputs)(type),
+      ...(type === "random:index/randomBytes:RandomBytes" ? { base64: seedOf(name) } : {}),
+    });
+    const [first, second] = [
+      await render(() => factoryStack(config), { extra: keys }),
+      await render(() => factoryStack({ ...config, [setting]: 2 }), { extra: keys }),
+    ];
+    const names = ({ resources }: Rendering) => resources.map(({ name }) => name);
+    expect(names(first).filter((name) => !names(second).includes(name))).toEqual(gone);
+    expect(names(second).filter((name) => !names(first).includes(name))).toEqual(made);
+    const changed = names(second)
+      .filter((name) => !made.includes(name))
+      .filter((name) => !isDeepStrictEqual(first.get(name).inputs, second.get(name).inputs));
+    expect(changed.sort()).toEqual(
+      setting === "logKeyEpoch"
+        ? ["chains-authority", "chains-deployment-tekton-chains-controller", "rekor-deployment", "rekor-signing-key"]
+        : ["fulcio-deployment"],
     );
   });
 

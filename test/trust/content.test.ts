@@ -70,6 +70,19 @@ describe("the keys of a factory as targets", () => {
     expect(updateTrust({ ...args, previous: listed }).policy).toEqual(listed.policy);
   });
 
+  it("list the rules that the factory says it enforces, and sign nothing anew when they are the same", () => {
+    const rule = (name: string, digit: string) => ({ path: `ConstraintTemplate/${name}`, sha256: digit.repeat(64) });
+    const enforcing = (...policy: ReturnType<typeof rule>[]) => ({ ...factoryTrust(first, oldLog), policy });
+    const listed = updateTrust({ current: enforcing(rule("b", "2"), rule("a", "1")), now: inDays(0) });
+    expect(listed.policy).toEqual([rule("a", "1"), rule("b", "2")]);
+    const again = updateTrust({ previous: listed, current: enforcing(rule("a", "1"), rule("b", "2")), now: inDays(1) });
+    expect(writeTargets(again)).toEqual(writeTargets(listed));
+    const later = updateTrust({ previous: listed, current: enforcing(rule("a", "3")), now: inDays(1) });
+    expect(later.policy).toEqual([rule("a", "3")]);
+    const older = updateTrust({ previous: listed, current: factoryTrust(first, oldLog), now: inDays(1) });
+    expect(older.policy).toEqual(listed.policy);
+  });
+
   it.each([
     ["authority.chainPem", { authority: { url: "u", chainPem: "nothing" } }],
     ["authority.chainPem", { authority: { url: "u", chainPem: first.chainPem + second.chainPem } }],
@@ -164,6 +177,21 @@ describe("a drill: the authority of certificates (Fulcio) gets a new key", () =>
       expect(() => updateTrust({ previous: rotated, current, revoke: [id], now: inDays(12) })).toThrow("SSF-TRUST-009");
   });
 
+  it("an image that the factory built is revoked by its reference, once, and the image of a stage in use is not", () => {
+    const stage = `stage@sha256:${"1".repeat(64)}`;
+    const built = `registry.example/team-a/service@sha256:${"2".repeat(64)}`;
+    const current = { ...factoryTrust(second, oldLog), images: [stage] };
+    const revoked = updateTrust({ previous: rotated, current, revoke: [built], now: inDays(12) });
+    expect(revoked.revoked).toEqual([{ sha256: "2".repeat(64), image: built, at: expect.any(String) as string }]);
+    expect(parseTargets(writeTargets(revoked)).revoked).toEqual(revoked.revoked);
+    const again = updateTrust({ previous: revoked, current, revoke: [built, "2".repeat(64)], now: inDays(13) });
+    expect(again.revoked).toEqual(revoked.revoked);
+    for (const refused of [stage, `service@sha256:${"2".repeat(63)}`])
+      expect(() => updateTrust({ previous: rotated, current, revoke: [refused], now: inDays(12) })).toThrow(
+        "SSF-TRUST-009",
+      );
+  });
+
   it("an authority that comes back is open again", async () => {
     const back = updateTrust({ previous: rotated, current: factoryTrust(first, oldLog), now: inDays(12) });
     await expect(verifyWith(back.trustedRoot, signedStatement(first, oldLog, inDays(13)))).resolves.toBeDefined();
@@ -182,6 +210,16 @@ describe("a drill: the log (Rekor) gets a new key", () => {
     await expect(verifyWith(rotated.trustedRoot, signedStatement(first, oldLog, inDays(11)))).rejects.toThrow(
       "inclusion promise",
     );
+  });
+
+  it("what it enters before the authority has its new key, too, verifies", async () => {
+    const current = factoryTrust(newAuthority("third"), newerLog);
+    const both = updateTrust({ previous: trust, current, now: inDays(10) });
+    const [oldest] = trust.trustedRoot.certificateAuthorities;
+    expect(both.trustedRoot.tlogs.map(({ publicKey }) => publicKey?.validFor?.start)).toEqual(
+      [0, 1].map(() => oldest?.validFor?.start),
+    );
+    await expect(verifyWith(both.trustedRoot, signedStatement(first, newerLog, inDays(9)))).resolves.toBeDefined();
   });
 
   it("once revoked, no entry of the old key verifies", async () => {

@@ -45,14 +45,29 @@ export interface CheckpointMemory {
   write: (checkpoint: Checkpoint) => Promise<void>;
 }
 
+/** A key of a log, and the file that keeps the last checkpoint that was seen under it. */
+export interface KeptKey {
+  file: string;
+  publicKeyPem: string;
+}
+
 /**
- * Keeps checkpoints of the log with that key in a file, as the log signed them.
+ * Keeps checkpoints of the log with that key in a file, as the log signed them. A log that was given another key must still
+ * grow out of what it was: as long as nothing is kept under its key, what was kept under the last one counts.
  *
+ * @param former keys that the log had before, the newest first
  * @throws FactoryError `SSF-VERIFY-006`, on reading, when the file holds anything else
  */
-export const checkpointMemory = (file: string, publicKeyPem: string): CheckpointMemory => ({
+export const checkpointMemory = (
+  file: string,
+  publicKeyPem: string,
+  former: readonly KeptKey[] = [],
+): CheckpointMemory => ({
   read: async () => {
-    if (!existsSync(file)) return undefined;
+    if (!existsSync(file)) {
+      const [last, ...older] = former;
+      return last && checkpointMemory(last.file, last.publicKeyPem, older).read();
+    }
     const checkpoint = openCheckpoint(await readFile(file, "utf8"), publicKeyPem);
     if (checkpoint !== undefined) return checkpoint;
     throw new FactoryError({

@@ -1,5 +1,14 @@
 import type { LogFindings } from "./log";
-import { allHeld, bestOf, type Check, checkLog, checkProvenance, type Expectations, unsignedImage } from "./provenance";
+import {
+  allHeld,
+  bestOf,
+  type Check,
+  checkLog,
+  checkProvenance,
+  checkRevocation,
+  type Expectations,
+  unsignedImage,
+} from "./provenance";
 import { fetchAttestations, fetchSboms, type ImageReference, type Registry } from "./registry";
 import { type LogEntry, parseAttestation, type SignedStatement } from "./signature";
 
@@ -29,7 +38,10 @@ export const checkStatements = async (
 };
 
 /** What an image must have, apart from what only the registry says about it. */
-export type ImageExpectations = Omit<Expectations, "image" | "sboms">;
+export interface ImageExpectations extends Omit<Expectations, "image" | "sboms"> {
+  /** When an image was revoked, by its digest as `sha256:<hex>`; undefined when it was not. */
+  revokedAt: (digest: string) => string | undefined;
+}
 
 /**
  * Checks everything that registry and log say about an image.
@@ -40,12 +52,15 @@ export type ImageExpectations = Omit<Expectations, "image" | "sboms">;
 export const checkImage = async (
   image: ImageReference,
   registry: Registry,
-  expected: ImageExpectations,
+  { revokedAt, ...expected }: ImageExpectations,
   ask: (entry: LogEntry) => Promise<LogFindings>,
 ): Promise<Check[]> => {
+  const { host, path, digest } = image;
+  const revocation = checkRevocation(revokedAt(digest));
+  if (!revocation.held) return [revocation];
   const attestations = await fetchAttestations(registry, image);
   const statements = attestations.map(parseAttestation).filter((statement) => statement !== undefined);
   const sboms = await fetchSboms(registry, image);
-  const { host, path, digest } = image;
-  return checkStatements(statements, { ...expected, image: { name: `${host}/${path}`, digest }, sboms }, ask);
+  const about = { ...expected, image: { name: `${host}/${path}`, digest }, sboms };
+  return [...(await checkStatements(statements, about, ask)), revocation];
 };

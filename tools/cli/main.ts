@@ -8,7 +8,13 @@ import type { BuildOptions } from "./verbs/build";
 import type { GraphOptions } from "./verbs/graph";
 import type { TeamRemoveOptions } from "./verbs/team";
 import type { PreviewOptions } from "./verbs/preview";
-import type { TrustInitOptions, TrustOptions, TrustRotateOptions, TrustSignOptions } from "./verbs/trust";
+import type {
+  TrustInitOptions,
+  TrustOptions,
+  TrustPolicyOptions,
+  TrustRotateOptions,
+  TrustSignOptions,
+} from "./verbs/trust";
 import type { VerifyOptions } from "./verbs/verify";
 import type { WorkspaceOptions } from "./workspace";
 
@@ -124,8 +130,15 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
   trustVerb("sign", "sign what the factory signs with, and what expires soon; the same again changes nothing")
     .option(...keysOption)
     .option("--from <file>", "file with output trust of the factory's stack, as JSON (default: the stack itself)")
-    .option("--policy <directory>", "directory whose files are the policy bundle (default: as before)")
-    .option("--revoke <sha256>", "what counts for nothing any more, as show names it; may be repeated", several)
+    .option(
+      "--policy <directory>",
+      "directory whose files are the policy bundle (default: the rules that the factory's stack names)",
+    )
+    .option(
+      "--revoke <sha256>",
+      "what counts for nothing any more: a fingerprint that show names, or an image by digest; may be repeated",
+      several,
+    )
     .addOption(
       new Option("--renew", "sign what expires soon, and take nothing new").conflicts(["from", "policy", "revoke"]),
     )
@@ -141,6 +154,11 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
   trustVerb("show", "say how the roles stand and what is signed; 0 only if all of it holds").action(
     async (options: TrustOptions) => finish(await (await import("./verbs/trust.js")).trustShow(options)),
   );
+  trustVerb("policy", "compare the rules in force with those that are signed; 0 only if they are the same")
+    .option("--output <directory>", "directory for the rules in force as files, which sign --policy signs")
+    .action(async (options: TrustPolicyOptions) =>
+      finish(await (await import("./verbs/trust.js")).trustPolicy(options)),
+    );
   verb("graph", "draw a team's pipeline: stages, workspaces, who writes, who reads, who is jailed")
     .option("--team <name>", "team whose pipeline is drawn (default: the first)")
     .option("--pipeline <name>", "one of its pipelines (default: the first)")

@@ -2,7 +2,14 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { describeHost, hostOf } from "../../components/lib/hosts";
 import type { Finding, LogFindings } from "./log";
-import { checkSignature, type SignatureTrust, type SignedStatement, statementPayloadType, timeOf } from "./signature";
+import {
+  checkSignature,
+  type LogEntry,
+  type SignatureTrust,
+  type SignedStatement,
+  statementPayloadType,
+  timeOf,
+} from "./signature";
 
 /** One thing that was looked at, and what was found. */
 export interface Check {
@@ -45,6 +52,8 @@ export interface Expectations {
   source?: string;
   /** Commit that the source must be. @default any, which is shown */
   commit?: string;
+  /** Time before which nothing may have been signed. @default any, which is shown */
+  notBefore?: Date;
 }
 
 const digestSet = z.record(z.string(), z.string());
@@ -112,6 +121,8 @@ const titles = {
   reproduced: ["SSF-PROVENANCE-012", "built twice with the same result"],
   logged: ["SSF-PROVENANCE-013", "in the log"],
   grown: ["SSF-PROVENANCE-014", "the log only grew"],
+  valid: ["SSF-PROVENANCE-015", "free of revocation"],
+  recent: ["SSF-PROVENANCE-016", "signed recently enough"],
 } as const;
 
 type CheckName = keyof typeof titles;
@@ -373,8 +384,24 @@ export const checkProvenance = (signed: SignedStatement, expected: Expectations)
     ...(pipeline?.stages.some(({ name }) => name === "reproduce") === true
       ? [check("reproduced", reproducedFault(statement), String(runResult(statement, "output-digest")))]
       : []),
+    ...(entry === undefined || expected.notBefore === undefined
+      ? []
+      : [check("recent", ageFault(entry, expected.notBefore), timeOf(entry))]),
   ];
 };
+
+const ageFault = (entry: LogEntry, notBefore: Date): string | undefined =>
+  entry.integratedTime * 1000 >= notBefore.getTime()
+    ? undefined
+    : `signed at ${timeOf(entry)}, and what is older than ${notBefore.toISOString()} is to be built anew`;
+
+/** Whether the trust repository has revoked the image itself; with that, nothing else about it counts. */
+export const checkRevocation = (revokedAt: string | undefined): Check =>
+  check(
+    "valid",
+    revokedAt === undefined ? undefined : `revoked at ${revokedAt} in the trust repository: build it anew`,
+    "not revoked in the trust repository",
+  );
 
 /** What the log answered about a statement's entry, as checks. */
 export const checkLog = ({ inclusion, growth }: LogFindings): Check[] => {

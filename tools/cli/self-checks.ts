@@ -5,7 +5,7 @@ import type { Workload } from "../../components/lib/workload-api";
 import { nodesRegistration, type Registration, workloadRegistration } from "../../components/spire";
 import { UNJAILED_STAGES } from "../../policies/admission";
 import type { Check } from "./provenance";
-import { type ClusterObjects, selects } from "./self-cluster";
+import type { ClusterObjects } from "./self-cluster";
 
 /** What the factory promises about itself. */
 export interface Promises {

@@ -1,13 +1,20 @@
 import { createPublicKey, X509Certificate } from "node:crypto";
+import { sha256 } from "../../components/lib/digest";
 import { FactoryError } from "../../components/lib/errors";
-import { fingerprints, signersAt, type Trust } from "../../trust";
+import { fingerprints, signersAt, type Trust, writeTargets } from "../../trust";
 import type { LogEntry, SignatureTrust } from "./signature";
 
 /** What a repository's trust means for the images of one builder. */
 export interface Trusted {
   signature: SignatureTrust;
+  /** Changes whenever anything else is trusted, or nothing more. */
+  version: string;
   /** Public key of the log that is in use, as PEM. */
   logPublicKeyPem: string;
+  /** Public keys that the log had before and that still count for what they signed, as PEM, the newest first. */
+  formerLogPublicKeysPem: string[];
+  /** When an image was revoked, by its digest as `sha256:<hex>`, in ISO 8601; undefined when it was not. */
+  revokedAt: (digest: string) => string | undefined;
   /** Those of the given images by digest that are signed as images of the factory, present or former. */
   signedImages: (images: readonly string[]) => string[];
 }
@@ -58,7 +65,14 @@ export const trustedFor = (trust: Trust, builderId: string): Trusted => {
       fix: "Run ./factory trust sign, then bring the factory's stack up.",
     });
   const images = new Set(trust.images.map(fingerprints.image));
+  const former = trust.trustedRoot.tlogs
+    .flatMap(({ publicKey }) => publicKey ?? [])
+    .filter(({ validFor }) => validFor?.end !== undefined)
+    .sort((one, other) => Number(other.validFor?.end) - Number(one.validFor?.end));
   return {
+    version: sha256(JSON.stringify(writeTargets(trust))),
+    formerLogPublicKeysPem: former.map(({ rawBytes }) => keyPem(rawBytes ?? Buffer.alloc(0))),
+    revokedAt: (digest) => trust.revoked.find(({ sha256: id }) => digest === `sha256:${id}`)?.at,
     signedImages: (given) => given.filter((reference) => images.has(fingerprints.image({ reference }))),
     signature: (entry) => policiesAt(trust, builderId, entry),
     logPublicKeyPem: keyPem(log.publicKey.rawBytes),

@@ -13,11 +13,15 @@ export interface CheckerSettings {
   log: ServiceAccess;
   /** Builder that every image must name. */
   builderId: string;
+  /** Days after which an image is to be built anew; 0 for never. */
+  maximumAgeDays: number;
   /** Whose signatures count. */
   trusted: () => Promise<Trusted>;
   /** What the image of that name must have by its team's records, of which there is one at least, the newest first. */
   records: (image: string) => Promise<readonly TeamRecord[]>;
 }
+
+const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;
 
 /** Remembers the largest checkpoint of this process, and starts with trust in the first one. */
 const processMemory = (): CheckpointMemory => {
@@ -40,16 +44,17 @@ export const imageChecker = (settings: CheckerSettings): ((image: ImageReference
   const memory = processMemory();
   const log = openLog(settings.log);
   const registry = openRegistry(settings.registry);
-  const { builderId } = settings;
+  const { builderId, maximumAgeDays } = settings;
   return async (image) => {
     const name = `${image.host}/${image.path}`;
     const records = await settings.records(name);
-    const { signature, logPublicKeyPem, signedImages } = await settings.trusted();
+    const { signature, logPublicKeyPem, signedImages, revokedAt } = await settings.trusted();
+    const notBefore = maximumAgeDays === 0 ? undefined : new Date(Date.now() - maximumAgeDays * DAY_MILLISECONDS);
     const results: Check[][] = [];
     for (const { repository, sources, ...record } of records) {
       const stageImages = signedImages(record.stageImages);
       const source = sources[name.slice(repository.length + 1)];
-      const expected = { ...record, stageImages, builderId, signature, source };
+      const expected = { ...record, stageImages, builderId, signature, source, revokedAt, notBefore };
       const checks = await checkImage(image, registry, expected, (entry) =>
         askLog(log, entry, logPublicKeyPem, memory),
       );

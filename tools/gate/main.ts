@@ -19,10 +19,10 @@ const loginHelper = "/usr/bin/docker-credential-spiffe";
 const account = "/var/run/secrets/kubernetes.io/serviceaccount";
 const text = (file: string): string => readFileSync(file, "utf8");
 
-/** How long what held is believed: as long as a signed image's log entry and definitions may be looked at anew. */
+/** How long what held is believed, while the same is trusted: log entry and definitions are looked at anew after that. */
 const keepMilliseconds = 10 * 60_000;
 
-/** How long the trust repository is believed without being asked anew: what is revoked there is refused after that. */
+/** How long the trust repository is believed without being asked anew: what is revoked there is refused after that, kept or not. */
 const trustMilliseconds = 60_000;
 
 /** How often its own certificate is read: cert-manager renews it long before its end. */
@@ -42,17 +42,19 @@ const kept = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
 
 const main = (): void => {
   const settings = verifierSettingsSchema.parse(JSON.parse(text(VERIFIER_FILES.settings)));
-  const { registry, log, trust, builderId } = settings;
+  const { registry, log, trust, builderId, maximumAgeDays } = settings;
   // Shorter than the deadline, so that a verdict names what did not answer.
   const service = { timeoutMilliseconds: deadlines.verifierMilliseconds - 500, connections: 8 };
+  const trusted = kept(async () => {
+    const source = { rootJson: trust.rootJson, read: httpsFiles(trust), directory: VERIFIER_FILES.cache };
+    return trustedFor(await readTrust(source), builderId);
+  });
   const check = imageChecker({
     registry: { ...registry, ...service, login: identityLogin(registry.host, loginHelper) },
     log: { ...log, ...service },
     builderId,
-    trusted: kept(async () => {
-      const source = { rootJson: trust.rootJson, read: httpsFiles(trust), directory: VERIFIER_FILES.cache };
-      return trustedFor(await readTrust(source), builderId);
-    }),
+    maximumAgeDays,
+    trusted,
     records: teamRecords(
       {
         host: "kubernetes.default.svc",
@@ -66,6 +68,7 @@ const main = (): void => {
   });
   const verdicts = new Verdicts({
     check,
+    trustVersion: async () => (await trusted()).version,
     deadlineMilliseconds: deadlines.verifierMilliseconds,
     keepMilliseconds,
     onFault: (error) => console.error(error),

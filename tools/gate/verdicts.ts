@@ -9,6 +9,11 @@ export type Verdict = { admitted: true } | { admitted: false; message: string };
 export interface VerdictSettings {
   /** Checks one image; fails when registry or log do not answer. */
   check: (image: ImageReference) => Promise<Check[]>;
+  /**
+   * Version of what is trusted, which a check that begins now uses at the earliest: what held under another one is checked
+   * anew. While it fails, nothing is admitted.
+   */
+  trustVersion: () => Promise<string>;
   /** How long a caller waits for a verdict; what is not known by then is refused. */
   deadlineMilliseconds: number;
   /** How long what held is believed without being checked anew. */
@@ -60,12 +65,12 @@ const uncheckedFor = (image: string, error: unknown): Verdict => {
 };
 
 /**
- * Gives verdicts on images by digest, within a deadline. What held is kept, by digest; a refusal never is, so that an image
- * is admitted as soon as it has what it lacked. Several callers share one check of the same image, and a check that comes too
+ * Gives verdicts on images by digest, within a deadline. What held is kept, by digest, for as long as the same is trusted; a
+ * refusal never is, so that an image is admitted as soon as it has what it lacked. Several callers share one check of the same image, and a check that comes too
  * late for its callers still serves the next one.
  */
 export class Verdicts {
-  private readonly held = new Map<string, number>();
+  private readonly held = new Map<string, { until: number; version: string }>();
   private readonly running = new Map<string, Promise<Verdict>>();
 
   constructor(private readonly settings: VerdictSettings) {}
@@ -79,8 +84,7 @@ export class Verdicts {
       return refusal("SSF-GATE-001", text, "no image by digest", "Write <repository>@sha256:<64 hexadecimal digits>.");
     }
     const key = `${image.host}/${image.path}@${image.digest}`;
-    const { now = Date.now, deadlineMilliseconds } = this.settings;
-    if ((this.held.get(key) ?? -Infinity) > now()) return { admitted: true };
+    const { deadlineMilliseconds } = this.settings;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Verdict>((resolve) => {
       timer = setTimeout(() => {
@@ -88,36 +92,46 @@ export class Verdicts {
       }, deadlineMilliseconds);
     });
     try {
-      return await Promise.race([this.check(key, image), late]);
+      return await Promise.race([this.judge(key, image), late]);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  private check(key: string, image: ImageReference): Promise<Verdict> {
-    const running = this.running.get(key);
+  private async judge(key: string, image: ImageReference): Promise<Verdict> {
+    try {
+      const version = await this.settings.trustVersion();
+      const { now = Date.now } = this.settings;
+      const last = this.held.get(key);
+      if (last !== undefined && last.version === version && last.until > now()) return { admitted: true };
+      return await this.check(key, version, image);
+    } catch (error) {
+      if (!(error instanceof FactoryError)) this.settings.onFault?.(error);
+      return uncheckedFor(key, error);
+    }
+  }
+
+  private check(key: string, version: string, image: ImageReference): Promise<Verdict> {
+    const question = `${key} ${version}`;
+    const running = this.running.get(question);
     if (running !== undefined) return running;
     const started = this.settings
       .check(image)
       .then((checks) => verdictOn(key, checks))
       .then((verdict) => {
-        if (verdict.admitted) this.keep(key);
+        if (verdict.admitted) this.keep(key, version);
         return verdict;
       })
-      .catch((error: unknown) => {
-        if (!(error instanceof FactoryError)) this.settings.onFault?.(error);
-        return uncheckedFor(key, error);
-      })
-      .finally(() => this.running.delete(key));
-    this.running.set(key, started);
+      .finally(() => this.running.delete(question));
+    this.running.set(question, started);
     return started;
   }
 
-  private keep(key: string): void {
+  private keep(key: string, version: string): void {
     const { now = Date.now, keepMilliseconds, capacity = 1000 } = this.settings;
     this.held.delete(key);
     const [oldest] = this.held.keys();
     if (this.held.size >= capacity && oldest !== undefined) this.held.delete(oldest);
-    this.held.set(key, now() + keepMilliseconds);
+    this.held.set(key, { until: now() + keepMilliseconds, version });
   }
 }

@@ -8,6 +8,7 @@ export const verifierSettingsSchema = z.strictObject({
   log: z.strictObject({ host: text, caPem: text }),
   trust: z.strictObject({ url: text, caPem: text, rootJson: text }),
   builderId: text,
+  maximumAgeDays: z.int().nonnegative(),
   callers: z.strictObject({ name: text, caPem: text }),
 });
 

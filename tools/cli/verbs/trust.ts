@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { FactoryError } from "../../../components/lib/errors";
 import {
   fingerprints,
@@ -11,8 +11,11 @@ import {
   type Trust,
 } from "../../../trust";
 import { holdCeremony, type Keyring, readKeys, requireApart, rotateTrust, signTrust } from "../ceremony";
+import { openKubectl } from "../kubectl";
 import { exitCode, type ExitCode } from "../outcome";
+import { factoryStack, readOutputs, readTeams } from "../outputs";
 import { readPassphrase } from "../passphrase";
+import { compareRules, readRules, ruleFiles } from "../self-policy";
 import { developmentKeys, developmentWarning, operatorDirectory, readFactoryTrust, trustDirectory } from "../trust";
 import { openWorkspace, repository, type Workspace, type WorkspaceOptions } from "../workspace";
 
@@ -36,6 +39,11 @@ export interface TrustSignOptions extends TrustOptions {
   policy?: string;
   revoke?: string[];
   renew?: boolean;
+}
+
+/** Options of {@link trustPolicy}. */
+export interface TrustPolicyOptions extends TrustOptions {
+  output?: string;
 }
 
 /** Options of {@link trustRotate}. */
@@ -188,8 +196,39 @@ const entries = ({ trustedRoot, builders, images, revoked }: Trust) => [
     name: one.reference,
     ...one.validFor,
   })),
-  ...revoked.map(({ sha256, at }) => ({ kind: "revoked", sha256, name: "", start: undefined, end: at })),
+  ...revoked.map(({ sha256, at, image = "" }) => ({ kind: "revoked", sha256, name: image, start: undefined, end: at })),
 ];
+
+/**
+ * Compares the rules that the cluster enforces with those that are signed; holds when they are the same. What the cluster has
+ * can be written as files, so that a person reads them before `trust sign --policy` signs these very bytes.
+ */
+export const trustPolicy = async (options: TrustPolicyOptions): Promise<ExitCode> => {
+  const workspace = openWorkspace(options);
+  const metadata = await metadataOf(workspace, options);
+  const { contents } = openRepository(readFiles(metadata));
+  const signed = Object.keys(contents).length === 0 ? [] : parseTargets(contents).policy;
+  const { kubeconfig } = await readOutputs(workspace, "factory", factoryStack(workspace));
+  const live = await readRules(openKubectl(kubeconfig));
+  const teams = (await readTeams(workspace)).flatMap(({ ruleDigests }) => ruleDigests);
+  const rules = compareRules(live, signed, teams);
+  const held = signed.length > 0 && rules.every(({ fault }) => fault === undefined);
+  if (options.output !== undefined)
+    for (const [path, content] of Object.entries(ruleFiles(live, teams))) {
+      const file = join(here(options.output), path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, content);
+    }
+  report(
+    options,
+    { held, metadata, rules },
+    rules.map(
+      ({ path, sha256, fault }) =>
+        `${fault === undefined ? "signed" : "DIFFERS"} ${sha256} ${path}${fault === undefined ? "" : `: ${fault}`}`,
+    ),
+  );
+  return held ? exitCode.held : exitCode.didNotHold;
+};
 
 /** Says how the roles stand and what is signed; holds when every signature does, and nothing is expired. */
 export const trustShow = async (options: TrustOptions): Promise<ExitCode> => {
@@ -197,12 +236,14 @@ export const trustShow = async (options: TrustOptions): Promise<ExitCode> => {
   const metadata = await metadataOf(workspace, options);
   const opened = openRepository(readFiles(metadata));
   const roles = roleStates(opened, new Date());
-  const trusted = Object.keys(opened.contents).length === 0 ? [] : entries(parseTargets(opened.contents));
+  const trust = Object.keys(opened.contents).length === 0 ? undefined : parseTargets(opened.contents);
+  const trusted = trust === undefined ? [] : entries(trust);
+  const policy = trust?.policy ?? [];
   const images = trusted.filter(({ kind }) => kind === "image");
   const others = trusted.filter(({ kind }) => kind !== "image");
   const former = images.filter(({ end }) => end !== undefined).length;
   const held = roles.every(({ isExpired }) => !isExpired);
-  report(options, { held, metadata, roles, trusted }, [
+  report(options, { held, metadata, roles, trusted, policy }, [
     ...roles.map(
       ({ role, version, expires, isExpired, threshold, keyIds }) =>
         `${role} version ${version}, ${isExpired ? "EXPIRED" : "expires"} ${expires}, ${threshold} of ${keyIds.length}: ${keyIds.map((id) => id.slice(0, 12)).join(", ")}`,
@@ -212,6 +253,7 @@ export const trustShow = async (options: TrustOptions): Promise<ExitCode> => {
         `${kind} ${sha256} ${[name, start && `from ${start}`, end && `until ${end}`].filter(Boolean).join(" ")}`,
     ),
     ...(images.length > 0 ? [`${images.length} images, ${former} of them former: --json lists them`] : []),
+    ...(policy.length > 0 ? [`${policy.length} rules: ./factory trust policy compares them with those in force`] : []),
     ...(trusted.length === 0 ? ["no factory's keys are signed yet: ./factory trust sign"] : []),
   ]);
   return held ? exitCode.held : exitCode.didNotHold;

@@ -14,6 +14,7 @@ import { checkLives, newestSigning, type SigningCertificate } from "../self-cert
 import { checkObjects, ruleNames } from "../self-checks";
 import { readCluster } from "../self-cluster";
 import { checkMatches, countMatches, notShown, ruleScopes } from "../self-matches";
+import { checkRules, readRules } from "../self-policy";
 import { askRules, type NotAsked, type RequestWorld } from "../self-requests";
 import { readOwnTrust } from "../trust";
 import { trustedFor } from "../trusted";
@@ -37,7 +38,8 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const kubectl = openKubectl(factory.kubeconfig);
   const objects = await readCluster(kubectl);
   const images = factoryImages(readToolchain());
-  const { signedImages } = trustedFor(await readOwnTrust(workspace), factory.provenance.builderId);
+  const trust = await readOwnTrust(workspace);
+  const { signedImages } = trustedFor(trust, factory.provenance.builderId);
   const { runtimeClasses } = factory;
   const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
   const settings = { runtimeClasses, unjailedServiceAccounts: [], images, stack: { users: [], groups: [] } };
@@ -72,10 +74,18 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
       pod: objects.pods.find(({ metadata }) => metadata.namespace === namespace)?.metadata.name,
     };
   });
-  const rules = [...ruleNames(objects), ...gateRules];
-  const { check, findings, notAsked } = await askRules(kubectl, rules, await Promise.all(worlds));
+  const { check, findings, notAsked } = await askRules(
+    kubectl,
+    [...ruleNames(objects), ...gateRules],
+    await Promise.all(worlds),
+  );
   const matches = checkMatches(scopes, counts, findings, objects.namespaces);
-  const all = [...checks, check, matches, checkLives(objects, signing)];
+  const rules = checkRules(
+    await readRules(kubectl),
+    trust.policy,
+    teams.flatMap(({ ruleDigests }) => ruleDigests),
+  );
+  const all = [...checks, check, matches, rules, checkLives(objects, signing)];
   return {
     checks: all.sort((one, other) => (one.code < other.code ? -1 : 1)),
     notAsked: [...notShown(notAsked, counts), ...unsigned(signing)],

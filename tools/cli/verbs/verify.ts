@@ -44,8 +44,12 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
   const { registry, provenance } = team;
   const { log } = provenance;
   const kubectl = openKubectl(team.kubeconfig);
-  const { signature, logPublicKeyPem, signedImages } = trustedFor(await readOwnTrust(workspace), provenance.builderId);
-  const memory = checkpointMemory(checkpointFile(workspace, logIdOf(logPublicKeyPem)), logPublicKeyPem);
+  const { signature, logPublicKeyPem, formerLogPublicKeysPem, signedImages, revokedAt } = trustedFor(
+    await readOwnTrust(workspace),
+    provenance.builderId,
+  );
+  const kept = (publicKeyPem: string) => ({ file: checkpointFile(workspace, logIdOf(publicKeyPem)), publicKeyPem });
+  const memory = checkpointMemory(kept(logPublicKeyPem).file, logPublicKeyPem, formerLogPublicKeysPem.map(kept));
   const askOurs = async (entry: LogEntry): Promise<LogFindings> => {
     const { port, close } = await kubectl.portForward(log.namespace, log.service, log.port);
     try {
@@ -61,6 +65,7 @@ export const verifyImage = async (workspace: Workspace, text: string, options: V
     const client = openRegistry({ login, ...registry, localPort: forward.port });
     const expected = {
       signature,
+      revokedAt,
       builderId: provenance.builderId,
       namespace: team.namespace,
       pipelines: Object.values(team.pipelines),
