@@ -158,7 +158,11 @@ export const openFulcio = async (session: Session): Promise<(question: FulcioQue
 };
 
 /** What SPIRE's server answers to a command; only who may enter its pod may give one. */
-export const commandSpire = ({ kubectl }: Pick<Session, "kubectl">, command: string[], flags: string[]): Promise<string> =>
+export const commandSpire = (
+  { kubectl }: Pick<Session, "kubectl">,
+  command: string[],
+  flags: string[],
+): Promise<string> =>
   kubectl.text([
     ...["exec", "--namespace=ssf-spire", "deployment/spire-server", "--container=spire-server", "--"],
     ...["/usr/bin/spire-server", ...command, "-socketPath=/run/spire/server/api.sock", ...flags],

@@ -52,7 +52,11 @@ const entriesFor = async (session: Session, { metadata, spec }: Pod): Promise<nu
     `pod-name:${metadata.name}`,
     ...Object.entries(metadata.labels ?? {}).map(([key, value]) => `pod-label:${key}:${value}`),
   ];
-  const flags = [...selectors.map((selector) => `-selector=k8s:${selector}`), "-matchSelectorsOn=subset", "-output=json"];
+  const flags = [
+    ...selectors.map((selector) => `-selector=k8s:${selector}`),
+    "-matchSelectorsOn=subset",
+    "-output=json",
+  ];
   return entries.parse(JSON.parse(await commandSpire(session, ["entry", "show"], flags))).entries.length;
 };
 
@@ -170,7 +174,11 @@ export const stolenIdentities: FactoryAttack = {
           proof: identity,
         })),
         asMember("a member asks for a token of the signer's account", "create", "token", serviceAccount),
-        { name: "a member starts a pod beside the signer", expected: byRights, run: () => member.wouldCreate(asSigner) },
+        {
+          name: "a member starts a pod beside the signer",
+          expected: byRights,
+          run: () => member.wouldCreate(asSigner),
+        },
       ],
       controls: [
         present("a good token of SPIRE", async () => ({ token: await mintToken(session) })),

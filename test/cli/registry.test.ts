@@ -137,7 +137,8 @@ describe("a registry behind a local port", () => {
   });
 
   it("refuses a wrong login, another authority, and another name", async () => {
-    await expect(fetched("service", { login: () => Promise.resolve({ username: "reader", password: "wrong" }) })).rejects.toThrow("HTTP status 401");
+    const login = () => Promise.resolve({ username: "reader", password: "wrong" });
+    await expect(fetched("service", { login })).rejects.toThrow("HTTP status 401");
     const foreign = certificateFor("registry.ssf-registry.svc.cluster.local");
     await expect(fetched("service", { caPem: foreign.certificatePem })).rejects.toThrow("self-signed certificate");
     await expect(fetched("service", { host: "registry.evil.example:5000" })).rejects.toThrow("does not match");

@@ -3,6 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { identityLogin } from "../../tools/gate/registry-login";
 
+// It starts programs.
+jest.setTimeout(30_000);
+
 const host = "registry.test:5000";
 
 describe("a login by identity", () => {
@@ -48,10 +51,9 @@ describe("a login by identity", () => {
     ["that is no answer", "echo hello", "no token of SPIRE"],
   ])("%s is a failure with its reason, and is asked for again", async (_, ending, reason) => {
     const login = identityLogin(host, helper("bad", ending));
-    for (const attempt of [1, 2]) {
-      await expect(login()).rejects.toThrow(/SSF-VERIFY-009/);
-      await expect(login()).rejects.toThrow(reason);
-      expect(questions()).toHaveLength(attempt * 2);
-    }
+    const failure = new RegExp(`SSF-VERIFY-009[^]*${reason}`);
+    await expect(login()).rejects.toThrow(failure);
+    await expect(login()).rejects.toThrow(failure);
+    expect(questions()).toHaveLength(2);
   });
 });
