@@ -83,7 +83,7 @@ export const openForger = async (session: Session, built: string, path = parseIm
     return Promise.resolve();
   });
   const reader = openRegistry({ username, password, ...registry, localPort: forward.port });
-  const [statement] = await fetchAttestations(reader, image);
+  const [statement] = (await fetchAttestations(reader, image)).newest;
   if (statement === undefined) throw new Error(`no statement lies beside ${built}`);
   const original = await get(`manifests/${image.digest}`);
   const manifest = manifestSchema.parse(JSON.parse(original.toString()));
