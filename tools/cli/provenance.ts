@@ -2,7 +2,15 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { describeHost, hostOf } from "../../components/lib/hosts";
 import type { Finding, LogFindings } from "./log";
-import { checkSignature, type SignatureTrust, type SignedStatement, statementPayloadType, timeOf } from "./signature";
+import {
+  checkSignature,
+  CLOCK_TOLERANCE_SECONDS,
+  type LogEntry,
+  type SignatureTrust,
+  type SignedStatement,
+  statementPayloadType,
+  timeOf,
+} from "./signature";
 
 /** One thing that was looked at, and what was found. */
 export interface Check {
@@ -84,6 +92,7 @@ const statementSchema = z.object({
     }),
     runDetails: z.object({
       builder: z.object({ id: z.string() }),
+      metadata: z.object({ startedOn: z.string().optional(), finishedOn: z.string().optional() }).default({}),
       byproducts: z.array(z.object({ name: z.string().default(""), content: z.string().default("") })).default([]),
     }),
   }),
@@ -112,6 +121,7 @@ const titles = {
   reproduced: ["SSF-PROVENANCE-012", "built twice with the same result"],
   logged: ["SSF-PROVENANCE-013", "in the log"],
   grown: ["SSF-PROVENANCE-014", "the log only grew"],
+  time: ["SSF-PROVENANCE-015", "entered in the log after its run"],
 } as const;
 
 type CheckName = keyof typeof titles;
@@ -132,6 +142,19 @@ const parseStatement = (payload: string): Statement | undefined => {
 const hex = (digest: string): string => digest.replace(/^.*@/, "").replace(/^sha256:/, "");
 
 const quoted = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
+
+/** A run ends after it has begun, and is signed and entered in the log after that. */
+const timeFault = ({ predicate }: Statement, entry: LogEntry | undefined): string | undefined => {
+  const { startedOn = "never", finishedOn = "never" } = predicate.runDetails.metadata;
+  const [started, finished] = [Date.parse(startedOn), Date.parse(finishedOn)];
+  const entered = (entry?.integratedTime ?? 0) * 1000;
+  if (Number.isNaN(started) || Number.isNaN(finished))
+    return `the run began ${startedOn} and ended ${finishedOn}, which are no two times`;
+  if (finished < started) return `the run ended at ${finishedOn}, before it began at ${startedOn}`;
+  return finished <= entered + CLOCK_TOLERANCE_SECONDS * 1000
+    ? undefined
+    : `the log took it at ${entry === undefined ? "no time" : timeOf(entry)}, before the run ended at ${finishedOn}`;
+};
 
 const subjectFault = ({ subject }: Statement, { image }: Expectations): string | undefined =>
   subject.some(({ name, digest }) => name === image.name && digest.sha256 === hex(image.digest))
@@ -349,6 +372,7 @@ export const checkProvenance = (signed: SignedStatement, expected: Expectations)
       builder === expected.builderId ? undefined : `expected ${expected.builderId}, found ${builder}`,
       builder,
     ),
+    check("time", timeFault(statement, entry), `the run ended at ${predicate.runDetails.metadata.finishedOn ?? ""}`),
     check("source", sourceFault(statement, expected), `${repository} at ${commit}`),
     check(
       "pipeline",
