@@ -34,7 +34,7 @@ const processMemory = (): CheckpointMemory => {
 };
 
 /** How many images of one team are checked at once, so that what one of them pushed leaves time for those of the others. */
-const ATONCE_BY_TEAM = 2;
+const AT_ONCE_BY_TEAM = 2;
 
 /** Checks an image, unless the signal is given before that is done. */
 export type ImageChecker = (image: ImageReference, signal: AbortSignal) => Promise<Check[]>;
@@ -65,6 +65,6 @@ export const imageChecker = (settings: CheckerSettings): ImageChecker => {
     }
     return conclude(evidence, bestOf(results));
   };
-  const byTeam = takingTurns(ATONCE_BY_TEAM);
+  const byTeam = takingTurns(AT_ONCE_BY_TEAM);
   return (image, signal) => byTeam(image.path.split("/")[0] ?? "", () => check(image, signal));
 };
