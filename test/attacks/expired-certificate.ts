@@ -28,7 +28,8 @@ export const expiredCertificate: FactoryAttack = {
           name: "a statement of a certificate that has expired",
           run: async () => {
             const { image, digest } = await forger.copy("expired");
-            await forger.attach(digest, await entered(aboutImage(forger.statement, digest), leaf));
+            const said = JSON.stringify(aboutImage(forger.statement, digest));
+            await forger.attach(digest, await entered(said, leaf));
             return admin.wouldCreate(workload(session, image));
           },
         },

@@ -1,21 +1,26 @@
 import { sha256 } from "../../components/lib/digest";
 import { z } from "zod";
+import { sbomMediaType } from "../../pipelines/stages/scan";
 import type { Session } from "../../tools/cli/attack-session";
 import {
   type Attestation,
   envelopeMediaType,
   fetchAttestations,
+  fetchSboms,
   MANIFEST_TYPES,
   openRegistry,
   parseImage,
 } from "../../tools/cli/registry";
 import type { Answer } from "../../tools/cli/attacks";
+import type { Said } from "./lies";
 import { openHttps, registryAnswer, type ServiceRequest, stolenLogins } from "./services";
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json";
+const indexType = "application/vnd.oci.image.index.v1+json";
 
 const descriptor = z.looseObject({ mediaType: z.string(), digest: z.string(), size: z.int() });
 const manifestSchema = z.looseObject({ config: descriptor, layers: z.array(descriptor) });
+const sbomSchema = z.looseObject({ subject: z.looseObject({ digest: z.string() }) });
 const configSchema = z.looseObject({
   config: z.looseObject({ Labels: z.record(z.string(), z.string()).optional() }).default({}),
 });
@@ -26,6 +31,13 @@ export interface Forger {
   statement: Attestation;
   /** A copy of the image with another label, and so another digest. */
   copy: (label: string) => Promise<{ image: string; digest: string }>;
+  /**
+   * Attaches the bill of materials of the image that was built to a copy.
+   *
+   * @param times how often the list of what refers to the copy names it. @default 1
+   * @returns its digest
+   */
+  attachSbom: (digest: string, times?: number) => Promise<string>;
   /** Lays a signed statement beside an image. */
   attach: (digest: string, statement: Attestation) => Promise<void>;
   /** The image that was built, byte for byte, in the repository that is written to. */
@@ -67,10 +79,10 @@ export const openForger = async (session: Session, built: string, path = parseIm
     await send({ method: "PUT", path: `${pathname}?${searchParams.toString()}`, content: body }, 201);
     return { digest, size: content.length };
   };
-  const manifestRequest = (body: Buffer, reference: string): ServiceRequest => ({
+  const manifestRequest = (body: Buffer, reference: string, type = manifestType): ServiceRequest => ({
     method: "PUT",
     path: `/v2/${path}/manifests/${reference}`,
-    content: { type: manifestType, body },
+    content: { type, body },
   });
   const pushManifest = async (manifest: Buffer): Promise<{ image: string; digest: string }> => {
     const digest = `sha256:${sha256(manifest)}`;
@@ -84,8 +96,10 @@ export const openForger = async (session: Session, built: string, path = parseIm
     return Promise.resolve();
   });
   const reader = openRegistry({ login, ...registry, localPort: forward.port });
-  const [statement] = await fetchAttestations(reader, image);
-  if (statement === undefined) throw new Error(`no statement lies beside ${built}`);
+  const [statement] = (await fetchAttestations(reader, image)).newest;
+  const [attached] = await fetchSboms(reader, image);
+  if (statement === undefined || attached === undefined) throw new Error(`too little lies beside ${built}`);
+  const sbom = sbomSchema.parse(JSON.parse((await get(`manifests/${attached.digest}`)).toString()));
   const original = await get(`manifests/${image.digest}`);
   const manifest = manifestSchema.parse(JSON.parse(original.toString()));
   const originalConfig = await get(`blobs/${manifest.config.digest}`);
@@ -104,16 +118,30 @@ export const openForger = async (session: Session, built: string, path = parseIm
       await pushBlob(originalConfig);
       return pushManifest(original);
     },
+    attachSbom: async (digest, times = 1) => {
+      const about = Buffer.from(JSON.stringify({ ...sbom, subject: { ...sbom.subject, digest } }));
+      const pushed = await pushManifest(about);
+      const referrer = {
+        mediaType: manifestType,
+        artifactType: sbomMediaType,
+        digest: pushed.digest,
+        size: about.length,
+      };
+      const manifests = Array.from({ length: times }, () => referrer);
+      const list = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests }));
+      await send(manifestRequest(list, digest.replace(":", "-"), indexType), 201);
+      return pushed.digest;
+    },
     attach: async (digest, { content, annotations }) => {
       const empty = await pushBlob(Buffer.from("{}"));
       const layer = { mediaType: envelopeMediaType, ...(await pushBlob(content)), annotations };
-      const attached = {
+      const beside = {
         schemaVersion: 2,
         mediaType: manifestType,
         config: { mediaType: "application/vnd.oci.image.config.v1+json", ...empty },
         layers: [layer],
       };
-      const laid = manifestRequest(Buffer.from(JSON.stringify(attached)), `${digest.replace(":", "-")}.att`);
+      const laid = manifestRequest(Buffer.from(JSON.stringify(beside)), `${digest.replace(":", "-")}.att`);
       await send({ ...laid, auth: attestor }, 201);
     },
     tag: async (tag, digest) => {
@@ -127,12 +155,16 @@ export const openForger = async (session: Session, built: string, path = parseIm
 const statementSchema = z.looseObject({ subject: z.array(z.object({ name: z.string() })).min(1) });
 const envelopeSchema = z.object({ payload: z.base64() });
 
-/** What the statement says, about another image. */
-export const aboutImage = ({ content }: Attestation, digest: string): string => {
+/** What a statement of Chains says. */
+export const saidIn = ({ content }: Attestation): Said => {
   const { payload } = envelopeSchema.parse(JSON.parse(content.toString()));
-  const said = statementSchema.parse(JSON.parse(Buffer.from(payload, "base64").toString()));
-  const subject = said.subject
-    .slice(0, 1)
-    .map(({ name }) => ({ name, digest: { sha256: digest.replace("sha256:", "") } }));
-  return JSON.stringify({ ...said, subject });
+  return statementSchema.parse(JSON.parse(Buffer.from(payload, "base64").toString())) as unknown as Said;
+};
+
+/** What the statement says, about another image, and about its bill of materials if it has one. */
+export const aboutImage = (statement: Attestation, ...digests: string[]): Said => {
+  const said = saidIn(statement);
+  const name = said.subject[0]?.name ?? "";
+  const subject = digests.map((digest) => ({ name, digest: { sha256: digest.replace("sha256:", "") } }));
+  return { ...said, subject };
 };

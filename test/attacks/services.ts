@@ -32,8 +32,12 @@ export interface ServiceAnswer {
 /** Sends one request. */
 export type Send = (asked: ServiceRequest) => Promise<ServiceAnswer>;
 
-/** Opens a service of the cluster by its name there, such as `registry.ssf-registry.svc.cluster.local:5000`. */
-export const openHttps = async ({ kubectl, factory, defer }: Session, host: string): Promise<Send> => {
+/**
+ * Opens a service of the cluster by its name there, such as `registry.ssf-registry.svc.cluster.local:5000`.
+ *
+ * @param maxSockets how many requests it is sent at once. @default 1
+ */
+export const openHttps = async ({ kubectl, factory, defer }: Session, host: string, maxSockets = 1): Promise<Send> => {
   const [servername = "", port = "443"] = host.split(":");
   const [service = "", namespace = ""] = servername.split(".");
   const forward = await kubectl.portForward(namespace, service, Number(port));
@@ -41,7 +45,7 @@ export const openHttps = async ({ kubectl, factory, defer }: Session, host: stri
     forward.close();
     return Promise.resolve();
   });
-  const agent = new Agent({ keepAlive: true, maxSockets: 1, servername, ca: factory.registry.caPem });
+  const agent = new Agent({ keepAlive: true, maxSockets, servername, ca: factory.registry.caPem });
   return ({ method, path, auth, accept = "*/*", content }) =>
     new Promise((resolve, reject) => {
       const headers = { host, accept, ...(content === undefined ? {} : { "content-type": content.type }) };
@@ -83,10 +87,13 @@ const entrySchema = z
   )
   .transform((entries) => Object.values(entries)[0]);
 
-/** Signs statements, and enters them in the factory's log, which takes every one whose signature fits its certificate. */
+/**
+ * Signs statements, and enters them in the factory's log, which takes every one whose signature fits its certificate. The log
+ * answers once it has written an entry, so several wait together.
+ */
 export const openLog = async (session: Session): Promise<(payload: string, leaf: Leaf) => Promise<Attestation>> => {
   const { host, port } = session.factory.provenance.log;
-  const send = await openHttps(session, `${host.split(":")[0] ?? ""}:${port}`);
+  const send = await openHttps(session, `${host.split(":")[0] ?? ""}:${port}`, 4);
   return async (payload, leaf) => {
     const envelope = signEnvelope(payload, leaf);
     const publicKey = Buffer.from(leaf.certificatePem).toString("base64");
@@ -205,10 +212,14 @@ export const stolenLogins = async (
   };
 };
 
-/** A certificate of Fulcio for an identity that no workload has. */
-export const mintLeaf = async (session: Session): Promise<Leaf> => {
+/**
+ * A certificate of Fulcio, as only who may command SPIRE's server gets it for somebody else.
+ *
+ * @param identity whom it names. @default one that no workload has
+ */
+export const mintLeaf = async (session: Session, identity?: string): Promise<Leaf> => {
   const fulcio = await openFulcio(session);
-  const { leaf } = await fulcio({ token: await mintToken(session) });
+  const { leaf } = await fulcio({ token: await mintToken(session, { identity }) });
   if (leaf === undefined) throw new Error("Fulcio gave no certificate");
   return leaf;
 };

@@ -3,6 +3,7 @@ import { parseAttestation } from "../../tools/cli/signature";
 import {
   byproduct,
   expectations,
+  minutesAgo,
   parsed,
   pipeline,
   services,
@@ -27,6 +28,7 @@ const title = {
   subject: "about this image",
   predicate: "SLSA v1 provenance of a run",
   builder: "made by this builder",
+  time: "entered in the log after its run",
   source: "from this source and commit",
   pipeline: "by our generated pipeline",
   stages: "every stage by our generated definition, and no other",
@@ -44,6 +46,7 @@ const at = <T>(list: readonly T[], index: number): T => {
   if (found === undefined) throw new Error(`nothing at ${index}`);
   return found;
 };
+const metadataOf = (s: Statement) => s.predicate.runDetails.metadata;
 const paramOf = (s: Statement, index: number) => at(runSpecOf(s).params, index);
 const dependencyOf = (s: Statement, index: number) => at(dependenciesOf(s), index);
 const specOf = (s: Statement, name: string) => {
@@ -69,6 +72,11 @@ describe("a statement that the factory signed, but that says something else", ()
     ["another predicate", (s) => (s.predicateType = "https://slsa.dev/provenance/v0.2"), [title.predicate]],
     ["another build type", (s) => (s.predicate.buildDefinition.buildType = "https://example.com/x"), [title.predicate]],
     ["another builder", (s) => (s.predicate.runDetails.builder.id += "x"), [title.builder]],
+    ["a run that ended after the log took it", (s) => (metadataOf(s).finishedOn = minutesAgo(-2)), [title.time]],
+    ["a run that ended before it began", (s) => (metadataOf(s).startedOn = minutesAgo(1)), [title.time]],
+    ["a run that never ended", (s) => delete metadataOf(s).finishedOn, [title.time]],
+    ["a run that never began", (s) => delete metadataOf(s).startedOn, [title.time]],
+    ["a run that ended at no time", (s) => (metadataOf(s).finishedOn = "soon"), [title.time]],
     ["a commit that was not checked out", (s) => (paramOf(s, 1).value = "d".repeat(40)), [title.source]],
     ["a source that was not checked out", (s) => (paramOf(s, 0).value = "https://evil.example/x"), [title.source]],
     ["nothing that was checked out", (s) => void dependenciesOf(s).pop(), [title.source]],
@@ -131,6 +139,10 @@ describe("a statement that the factory signed, but that says something else", ()
     expect(failed(held)).toEqual([]);
     for (const wrong of [{ source: `${repository}2` }, { commit: "d".repeat(40) }])
       expect(failed(checksOf(() => undefined, wrong))).toEqual([title.source]);
+  });
+
+  it("holds when the run ended a moment later by its clock than the log took it by the log's", () => {
+    expect(failed(checksOf((s) => (metadataOf(s).finishedOn = minutesAgo(-0.8))))).toEqual([]);
   });
 
   it("ignores what the API server adds without meaning", () => {

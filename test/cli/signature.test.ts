@@ -1,5 +1,5 @@
 import type { Attestation } from "../../tools/cli/registry";
-import { signatureFault, type SignaturePolicy, timeOf } from "../../tools/cli/signature";
+import { CLOCK_TOLERANCE_SECONDS, signatureFault, type SignaturePolicy, timeOf } from "../../tools/cli/signature";
 import { type LeafContent, makeAuthority } from "./support/authority";
 import { TestLog } from "./support/log";
 import { attestation, intotoBody, parsed, services, signEnvelope, signer } from "./support/provenance";
@@ -11,6 +11,9 @@ const bodyOf = (content: object) => Buffer.from(JSON.stringify(content));
 const good = intotoBody(envelope, leaf);
 const now = Math.floor(Date.now() / 1000);
 const day = 24 * 60 * 60;
+/** Only the date is another one. */
+const doNotFake = ["setTimeout", "setInterval", "setImmediate", "nextTick", "queueMicrotask", "performance"] as const;
+afterEach(() => jest.useRealTimers());
 
 const faultOf = (layer: Attestation, expected: SignaturePolicy = policy) => signatureFault(parsed(layer), expected);
 
@@ -56,6 +59,8 @@ describe("the certificate", () => {
   });
 
   it("is refused where the log took the entry after its end, or before its beginning", () => {
+    // Long after all of this, so that no time that an entry names is yet to come.
+    jest.useFakeTimers({ doNotFake: [...doNotFake], now: (now + 3 * day) * 1000 });
     for (const time of [now + 2 * day, now - day]) {
       const at = timeOf(log.add(bodyOf(good), time));
       expect(entered(good, time)).toMatch(
@@ -99,6 +104,28 @@ describe("the log's promise", () => {
     expect(faultOf(attestation(envelope, leaf, { ...entry, ...change }))).toBe(
       "the promise to include it is not signed by the factory's log",
     );
+    expect(faultOf(attestation(envelope, leaf, entry))).toBeUndefined();
+  });
+});
+
+describe("the time of the log's entry", () => {
+  it("may be ahead of the verifier's clock by as much as clocks differ, and no more", () => {
+    const at = (integratedTime: number) => entered(good, integratedTime);
+    jest.useFakeTimers({ doNotFake: [...doNotFake], now: now * 1000 });
+    expect(at(now + CLOCK_TOLERANCE_SECONDS)).toBeUndefined();
+    const early = now + CLOCK_TOLERANCE_SECONDS + 1;
+    const said = (time: number) => new Date(time * 1000).toISOString();
+    expect(at(early)).toBe(`its log entry is of ${said(early)}, which is later than now, ${said(now)}`);
+    jest.setSystemTime((now + 1) * 1000);
+    expect(at(early)).toBeUndefined();
+  });
+
+  it("counts by the log's word alone: another time beside the same promise is refused, whatever the clock says", () => {
+    const entry = log.add(bodyOf(good), now);
+    for (const integratedTime of [now - 1, now + 1, now + day])
+      expect(faultOf(attestation(envelope, leaf, { ...entry, integratedTime }))).toBe(
+        "the promise to include it is not signed by the factory's log",
+      );
     expect(faultOf(attestation(envelope, leaf, entry))).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-import { checkStatements } from "../../tools/cli/image-checks";
+import { checkEvidence, checkStatements, conclude, type Evidence } from "../../tools/cli/image-checks";
 import type { LogFindings } from "../../tools/cli/log";
 import { allHeld } from "../../tools/cli/provenance";
 import type { SignedStatement } from "../../tools/cli/signature";
@@ -49,4 +49,26 @@ it("fails for a log that did not only grow, whatever it says next", async () => 
 
 it("does not hold, and does not fail, when the log does not answer", async () => {
   await expect(check([good()], [])).rejects.toThrow("no answer");
+});
+
+describe("statements that nobody read", () => {
+  const { image, sboms, ...expected } = expectations();
+  const [host = "", ...path] = image.name.split("/");
+  const evidence = (statements: SignedStatement[], unread: number): Evidence => ({
+    ...{ image: { host, path: path.join("/"), digest: image.digest }, statements, unread, sboms },
+  });
+  const ending = async (found: Evidence) =>
+    conclude(
+      found,
+      await checkEvidence(found, { ...expected, revokedAt: () => undefined }, () => Promise.resolve(held)),
+    );
+
+  it("do not matter where a newer one holds", async () => {
+    expect(allHeld(await ending(evidence([good()], 3)))).toBe(true);
+  });
+
+  it("leave open whether an image holds where no newer one does, and that is said", async () => {
+    await expect(ending(evidence([bad()], 3))).rejects.toThrow(/SSF-VERIFY-010[^]*SSF-PROVENANCE-002[^]*once more/);
+    expect(allHeld(await ending(evidence([bad()], 0)))).toBe(false);
+  });
 });

@@ -77,7 +77,7 @@ export const describeRotation = (
       const client = openRegistry({ login, ...registry, localPort: forward.port });
       const [host = "", ...path] = repository.split("/");
       for (let tries = 0; tries < 90; tries++) {
-        const [attestation] = await readAttestations(client, { host, path: path.join("/"), digest });
+        const [attestation] = (await readAttestations(client, { host, path: path.join("/"), digest })).newest;
         const statement = attestation && parseAttestation(attestation);
         if (statement !== undefined) return statement;
         await setTimeout(1000);

@@ -120,8 +120,8 @@ export const describeSignatures = (context: () => ProbeContext): void => {
           const [host = "", ...path] = repository.split("/");
           const faults = numbers.flat().map(async (number) => {
             const digest = digestOf(number);
-            const attestations = await readAttestations(client, { host, path: path.join("/"), digest });
-            const found = attestations.map((attestation) => {
+            const { newest } = await readAttestations(client, { host, path: path.join("/"), digest });
+            const found = newest.map((attestation) => {
               const statement = parseAttestation(attestation);
               if (statement?.entry === undefined) return "not in the log";
               return signatureFault(statement, {

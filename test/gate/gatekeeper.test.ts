@@ -1,12 +1,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { RequestListener } from "node:http";
 import type { Server } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gatekeeperObjects } from "../../components/gatekeeper";
 import type { DeploymentObject, KubernetesObject } from "../../components/lib/manifests";
-import { imageProvenance, PROVIDER_OBJECT, providerSpec } from "../../policies/admission/gate/image-provenance";
+import {
+  ADMITTED,
+  imageProvenance,
+  PROVIDER_OBJECT,
+  providerSpec,
+} from "../../policies/admission/gate/image-provenance";
 import { imagesByDigest } from "../../policies/admission/gate/images-by-digest";
 import { workloadConstraint } from "../../policies/admission/gate/template";
 import { ruleDigest, type RuleObject } from "../../policies/admission";
@@ -48,6 +54,8 @@ describeWith(
   let gatekeeper: ChildProcess;
   let provider: Server;
   let delay = 0;
+  /** Answers in the provider's place. */
+  let instead: RequestListener | undefined;
 
   const make = async (object: KubernetesObject): Promise<void> => {
     await api.askUntil(({ status }) => status < 300 || status === 409, "POST", collection(object), object);
@@ -109,6 +117,9 @@ describeWith(
           setTimeout(() => resolve(admitted ? { admitted } : { admitted, message: "SSF-GATE-002 not signed" }), delay);
         }),
     }));
+    const [answer] = provider.listeners("request") as RequestListener[];
+    provider.removeAllListeners("request");
+    provider.on("request", (...asked) => (instead ?? answer)?.(...asked));
     await new Promise<void>((resolve) => provider.listen(0, "127.0.0.1", resolve));
 
     const [port, health, metrics] = await Promise.all([freePort(), freePort(), freePort()]);
@@ -183,6 +194,52 @@ describeWith(
       given.push(body as RuleObject);
     }
     expect(given.map(ruleDigest)).toEqual(written.map(ruleDigest));
+  });
+
+  const item = (given: object) => ({ key: image("a"), ...given });
+  const said = (response: object) =>
+    JSON.stringify({
+      apiVersion: "externaldata.gatekeeper.sh/v1beta1",
+      kind: "ProviderResponse",
+      response: { idempotent: true, ...response },
+    });
+  const huge = "x".repeat(32 << 20);
+
+  test.each<[string, { status?: number; type?: string; body: string }, RegExp]>([
+    ["an error of the server", { status: 500, body: said({ systemError: "it failed" }) }, /SSF-GATE-004 .*it failed/],
+    ["an error of the server, and nothing else", { status: 500, body: "" }, /SSF-GATE-004/],
+    ["no items", { body: said({ items: [] }) }, /SSF-GATE-004/],
+    ["no list of items", { body: said({}) }, /SSF-GATE-004/],
+    ["errors only", { body: said({ items: [item({ error: "SSF-GATE-003 no answer" })] }) }, /SSF-GATE-003 no answer/],
+    [
+      "a value and an error",
+      { body: said({ items: [item({ value: ADMITTED, error: "SSF-GATE-003 x" })] }) },
+      /GATE-003/,
+    ],
+    [
+      "an item for another image",
+      { body: said({ items: [item({ key: image("b"), value: ADMITTED })] }) },
+      /SSF-GATE-004/,
+    ],
+    ["another value", { body: said({ items: [item({ value: true })] }) }, /SSF-GATE-004/],
+    ["a value of 32 MiB", { body: said({ items: [item({ value: huge })] }) }, /SSF-GATE-004/],
+    ["32 MiB of nothing", { body: huge }, /SSF-GATE-004/],
+    ["a page of another type", { type: "text/html", body: "<html>admitted</html>" }, /SSF-GATE-004/],
+    ["garbage", { body: "\u0000{" }, /SSF-GATE-004/],
+    ["nothing", { body: "" }, /SSF-GATE-004/],
+    ["null", { body: "null" }, /SSF-GATE-004/],
+  ])("a provider that answers with %s admits nothing", async (_, { status = 200, type, body }, refused) => {
+    instead = (_asked, response) => {
+      response.writeHead(status, { "content-type": type ?? "application/json" }).end(body);
+    };
+    try {
+      const { status: denied, message } = await start("a");
+      expect([denied, message]).toEqual([403, expect.stringMatching(refused)]);
+      instead = (_asked, response) => void response.end(said({ items: [item({ value: ADMITTED })] }));
+      expect((await start("a")).status).toBe(201);
+    } finally {
+      instead = undefined;
+    }
   });
 
   test("a tag is refused by the API server itself, in a namespace with Gatekeeper's exempting label too", async () => {

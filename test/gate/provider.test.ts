@@ -143,6 +143,7 @@ const startProvider = async (
       caPem: registryCa.certificatePem,
       login: () => Promise.resolve({ username: "gate", password: "password" }),
       timeoutMilliseconds,
+      connections: 8,
     },
     builderId: expectations().builderId,
     maximumAgeDays,
@@ -407,6 +408,34 @@ describe("an image of another team", () => {
     expect(await verdictOn(theirs)).toContain(message);
     registry = sendFiles(published("b").files);
     expect(await verdictOn(theirs)).toBe(ADMITTED);
+  });
+
+  test("is refused when more lies beside it than anybody reads, and not read", async () => {
+    const { tag, files } = published("b");
+    const path = `/v2/team-b/service/manifests/${tag}`;
+    const { manifests } = JSON.parse(String(files[path])) as { manifests: object[] };
+    const flood = JSON.stringify({ manifests: Array.from({ length: 20_000 }, () => manifests[0]) });
+    registry = sendFiles({ ...good.files, ...files, [path]: flood });
+    expect(await verdictOn(theirs)).toMatch(
+      /SSF-GATE-003 .*SSF-VERIFY-009 .*20000 bills of materials; .* fix: Find out/,
+    );
+    expect(asked).toBe(4);
+    expect(await verdictOn()).toBe(ADMITTED);
+    registry = sendFiles({ ...good.files, ...files });
+    expect(await verdictOn(theirs)).toBe(ADMITTED);
+  });
+
+  test("that takes all the time of the checks takes none of the first team's", async () => {
+    const files = sendFiles(good.files);
+    registry = (incoming, response) => {
+      if (incoming.url?.startsWith("/v2/team-b/") !== true) files(incoming, response);
+    };
+    const port = await startProvider(certificates.registry, 2000);
+    const images = Array.from({ length: 20 }, (_, number) => theirs.replace(good.digest, sha256(String(number))));
+    const flood = ask(images, { port });
+    expect(await verdictOn(image, { port })).toBe(ADMITTED);
+    for (const { error } of (await flood).response.items ?? [])
+      expect(error).toMatch(/SSF-GATE-003 .*no verdict within/);
   });
 
   test("does not pass as the first team's, by the other's definitions", async () => {

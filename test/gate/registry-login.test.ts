@@ -51,7 +51,7 @@ describe("a login by identity", () => {
     ["that is no answer", "echo hello", "no token of SPIRE"],
   ])("%s is a failure with its reason, and is asked for again", async (_, ending, reason) => {
     const login = identityLogin(host, helper("bad", ending));
-    const failure = new RegExp(`SSF-VERIFY-009[^]*${reason}`);
+    const failure = new RegExp(`SSF-VERIFY-011[^]*${reason}`);
     await expect(login()).rejects.toThrow(failure);
     await expect(login()).rejects.toThrow(failure);
     expect(questions()).toHaveLength(2);

@@ -11,9 +11,9 @@ const failed = (detail: string): Check[] => [
 const open = (check: VerdictSettings["check"], settings: Partial<VerdictSettings> = {}) => {
   const asked: string[] = [];
   const verdicts = new Verdicts({
-    check: (reference) => {
+    check: (reference, signal) => {
       asked.push(`${reference.path}@${reference.digest.slice(7, 9)}`);
-      return check(reference);
+      return check(reference, signal);
     },
     trustVersion: () => Promise.resolve("1"),
     deadlineMilliseconds: 100,
@@ -128,6 +128,21 @@ test("what is not known by the deadline is refused, and what comes later serves 
   await new Promise((resume) => setImmediate(resume));
   expect(await messageOf(verdicts, image())).toBe("admitted");
   expect(asked).toHaveLength(1);
+});
+
+test("what does not end is given up, and checked anew for the next one", async () => {
+  const untilGivenUp = (_: unknown, signal: AbortSignal) =>
+    new Promise<Check[]>((_resolve, reject) => {
+      signal.addEventListener("abort", () => reject(new Error("given up")));
+    });
+  const checks = [untilGivenUp, () => Promise.resolve(held)];
+  const { verdicts, asked } = open((reference, signal) => (checks.shift() ?? untilGivenUp)(reference, signal), {
+    deadlineMilliseconds: 20,
+  });
+  expect(await messageOf(verdicts, image())).toContain("no verdict within 0.02 s");
+  expect(await messageOf(verdicts, image())).toContain("SSF-GATE-003");
+  while (asked.length < 2) expect(await messageOf(verdicts, image())).toMatch(/SSF-GATE-003|admitted/);
+  expect(await messageOf(verdicts, image())).toBe("admitted");
 });
 
 test("an error of the checks admits nothing, and says nothing of itself", async () => {

@@ -9,8 +9,10 @@ import type { StackOutputs } from "../../stacks/outputs";
 import { image, readToolchain } from "../../stacks/toolchain";
 import { type ApiServer, type Impersonation, openApiServer } from "./api-server";
 import type { Answer, Attempt, Defer, Refuser } from "./attacks";
+import { type ImageVerifier, openImageVerifier } from "./image-verifier";
 import { type Kubectl, openKubectl } from "./kubectl";
 import { factoryStack, readOtherTeam, readOutputs, readTeam } from "./outputs";
+import { type Ended, execute } from "../process";
 import { repository, type Workspace } from "./workspace";
 
 /** Label of the namespaces that attacks make; its value is the session. */
@@ -63,6 +65,10 @@ export interface Session {
   create: (object: ClusterObject) => Promise<void>;
   /** Makes a namespace that belongs to no team, and so to none of its rules; it is removed at the end. */
   workbench: () => Promise<string>;
+  /** Verifies an image by the checks of `factory verify`. */
+  verify: ImageVerifier;
+  /** Runs the factory command, with the options that this one was given. */
+  command: (...args: string[]) => Promise<Ended>;
   /** Builds a directory as a person would; its run is removed at the end. The same directory is built once. */
   build: (directory: string, args?: readonly string[]) => Promise<Build>;
   /** Whether the command was interrupted; nothing new is begun then. */
@@ -232,7 +238,7 @@ export interface Stand {
 /**
  * Opens a user's factory for attacks.
  *
- * @param arguments_ options of this command that `./factory build` must be given as well
+ * @param arguments_ options of this command that other ones must be given as well
  */
 export const openStand = async (
   workspace: Workspace,
@@ -250,12 +256,18 @@ export const openStand = async (
   const runs = new Set<string>();
   const builds = new Map<string, Promise<Build>>();
   const inTeam = `--namespace=${team.namespace}`;
+  const ofTeam = teamName === undefined ? [] : ["--team", teamName];
+  let verifier: Promise<ImageVerifier> | undefined;
 
   const build = async (directory: string, args: readonly string[]): Promise<Build> => {
-    const { image: reference, run } = await factoryBuild([directory, ...arguments_, ...args], signal, (line) => {
-      const [, name] = /^run ([a-z0-9.-]+): /.exec(line) ?? [];
-      if (name !== undefined) runs.add(name);
-    });
+    const { image: reference, run } = await factoryBuild(
+      [directory, ...arguments_, ...ofTeam, ...args],
+      signal,
+      (line) => {
+        const [, name] = /^run ([a-z0-9.-]+): /.exec(line) ?? [];
+        if (name !== undefined) runs.add(name);
+      },
+    );
     const { metadata, status } = runSchema.parse(await kubectl.json(["get", "pipelineruns.tekton.dev", run, inTeam]));
     const results = status.results.map(({ name, value }) => [name, typeof value === "string" ? value.trim() : ""]);
     return {
@@ -324,6 +336,8 @@ export const openStand = async (
       as: (user, ...groups) => actor(kubectl, api, signal, { user, groups }),
       image: (name) => image(toolchain, name),
       build: built,
+      verify: async (...image) => (await (verifier ??= openImageVerifier(workspace)))(...image),
+      command: (...args) => execute(join(repository, "factory"), [...args, ...arguments_]),
     };
   };
 

@@ -1,3 +1,4 @@
+import { FactoryError } from "../../components/lib/errors";
 import type { LogFindings } from "./log";
 import {
   allHeld,
@@ -9,7 +10,14 @@ import {
   type Expectations,
   unsignedImage,
 } from "./provenance";
-import { fetchAttestations, fetchSboms, type ImageReference, type Registry } from "./registry";
+import {
+  type AttachedSbom,
+  fetchAttestations,
+  fetchSboms,
+  type ImageReference,
+  type Registry,
+  STATEMENTS_READ,
+} from "./registry";
 import { type LogEntry, parseAttestation, type SignedStatement } from "./signature";
 
 /**
@@ -43,24 +51,57 @@ export interface ImageExpectations extends Omit<Expectations, "image" | "sboms">
   revokedAt: (digest: string) => string | undefined;
 }
 
+/** What the registry says about an image. */
+export interface Evidence {
+  image: ImageReference;
+  /** The newest first. */
+  statements: SignedStatement[];
+  /** How many older statements were not read. */
+  unread: number;
+  sboms: AttachedSbom[];
+}
+
+/**
+ * Reads what the registry says about an image, one thing after the other.
+ *
+ * @throws FactoryError when it does not answer, or has more of it than anybody needs
+ */
+export const fetchEvidence = async (registry: Registry, image: ImageReference): Promise<Evidence> => {
+  const { newest, unread } = await fetchAttestations(registry, image);
+  const statements = newest.map(parseAttestation).filter((statement) => statement !== undefined);
+  return { image, statements, unread, sboms: await fetchSboms(registry, image) };
+};
+
 /**
  * Checks everything that registry and log say about an image.
  *
  * @param ask asks the log about an entry
- * @throws FactoryError when one of them does not answer
+ * @throws FactoryError when the log does not answer
  */
-export const checkImage = async (
-  image: ImageReference,
-  registry: Registry,
+export const checkEvidence = async (
+  { image: { host, path, digest }, statements, sboms }: Evidence,
   { revokedAt, ...expected }: ImageExpectations,
   ask: (entry: LogEntry) => Promise<LogFindings>,
 ): Promise<Check[]> => {
-  const { host, path, digest } = image;
   const revocation = checkRevocation(revokedAt(digest));
   if (!revocation.held) return [revocation];
-  const attestations = await fetchAttestations(registry, image);
-  const statements = attestations.map(parseAttestation).filter((statement) => statement !== undefined);
-  const sboms = await fetchSboms(registry, image);
   const about = { ...expected, image: { name: `${host}/${path}`, digest }, sboms };
   return [...(await checkStatements(statements, about, ask)), revocation];
+};
+
+/**
+ * The last word on an image.
+ *
+ * @throws FactoryError `SSF-VERIFY-010` when nothing held, but an older statement than those that were read might
+ */
+export const conclude = ({ image: { host, path, digest }, unread }: Evidence, checks: Check[]): Check[] => {
+  if (allHeld(checks) || unread === 0) return checks;
+  const failed = checks.filter(({ held }) => !held).map(({ code, detail }) => `${detail} (${code})`);
+  throw new FactoryError({
+    code: "SSF-VERIFY-010",
+    path: `${host}/${path}@${digest}`,
+    given: `${unread + STATEMENTS_READ} signed statements, of which none of the newest ${STATEMENTS_READ} holds: ${failed.join("; ")}`,
+    rule: `Of the statements beside an image the newest ${STATEMENTS_READ} are read, lest reading them keep the verifier from other images.`,
+    fix: "Build the commit once more: the newest statement is then a good one.",
+  });
 };

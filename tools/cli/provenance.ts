@@ -4,6 +4,7 @@ import { describeHost, hostOf } from "../../components/lib/hosts";
 import type { Finding, LogFindings } from "./log";
 import {
   checkSignature,
+  CLOCK_TOLERANCE_SECONDS,
   type LogEntry,
   type SignatureTrust,
   type SignedStatement,
@@ -93,6 +94,7 @@ const statementSchema = z.object({
     }),
     runDetails: z.object({
       builder: z.object({ id: z.string() }),
+      metadata: z.object({ startedOn: z.string().optional(), finishedOn: z.string().optional() }).default({}),
       byproducts: z.array(z.object({ name: z.string().default(""), content: z.string().default("") })).default([]),
     }),
   }),
@@ -123,6 +125,7 @@ const titles = {
   grown: ["SSF-PROVENANCE-014", "the log only grew"],
   valid: ["SSF-PROVENANCE-015", "free of revocation"],
   recent: ["SSF-PROVENANCE-016", "signed recently enough"],
+  time: ["SSF-PROVENANCE-017", "entered in the log after its run"],
 } as const;
 
 type CheckName = keyof typeof titles;
@@ -143,6 +146,19 @@ const parseStatement = (payload: string): Statement | undefined => {
 const hex = (digest: string): string => digest.replace(/^.*@/, "").replace(/^sha256:/, "");
 
 const quoted = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
+
+/** A run ends after it has begun, and is signed and entered in the log after that. */
+const timeFault = ({ predicate }: Statement, entry: LogEntry | undefined): string | undefined => {
+  const { startedOn = "never", finishedOn = "never" } = predicate.runDetails.metadata;
+  const [started, finished] = [Date.parse(startedOn), Date.parse(finishedOn)];
+  const entered = (entry?.integratedTime ?? 0) * 1000;
+  if (Number.isNaN(started) || Number.isNaN(finished))
+    return `the run began ${startedOn} and ended ${finishedOn}, which are no two times`;
+  if (finished < started) return `the run ended at ${finishedOn}, before it began at ${startedOn}`;
+  return finished <= entered + CLOCK_TOLERANCE_SECONDS * 1000
+    ? undefined
+    : `the log took it at ${entry === undefined ? "no time" : timeOf(entry)}, before the run ended at ${finishedOn}`;
+};
 
 const subjectFault = ({ subject }: Statement, { image }: Expectations): string | undefined =>
   subject.some(({ name, digest }) => name === image.name && digest.sha256 === hex(image.digest))
@@ -360,6 +376,7 @@ export const checkProvenance = (signed: SignedStatement, expected: Expectations)
       builder === expected.builderId ? undefined : `expected ${expected.builderId}, found ${builder}`,
       builder,
     ),
+    check("time", timeFault(statement, entry), `the run ended at ${predicate.runDetails.metadata.finishedOn ?? ""}`),
     check("source", sourceFault(statement, expected), `${repository} at ${commit}`),
     check(
       "pipeline",

@@ -38,10 +38,25 @@ export interface RegistryAccess extends Omit<ServiceAccess, "auth"> {
 /** A client for reading one registry. */
 export interface Registry {
   /** A manifest by tag or digest; undefined when there is none. */
-  manifest: (path: string, tagOrDigest: string) => Promise<Buffer | undefined>;
+  manifest: (path: string, tagOrDigest: string, signal?: AbortSignal) => Promise<Buffer | undefined>;
   /** A blob, checked against its digest. */
-  blob: (path: string, digest: string) => Promise<Buffer>;
+  blob: (path: string, digest: string, signal?: AbortSignal) => Promise<Buffer>;
 }
+
+/** The same client, which reads nothing more once the signal is given. */
+export const readingUntil = ({ manifest, blob }: Registry, signal: AbortSignal): Registry => ({
+  manifest: (path, tagOrDigest) => manifest(path, tagOrDigest, signal),
+  blob: (path, digest) => blob(path, digest, signal),
+});
+
+/** How large a manifest, a signed statement or a bill of materials may be: as much as any registry takes as a manifest. */
+const DOCUMENT_MEBIBYTES = 4;
+
+/** How many signed statements beside an image are read, the newest ones. */
+export const STATEMENTS_READ = 16;
+
+/** How many bills of materials may be attached to an image. The commit decides them, so a pipeline attaches one. */
+export const SBOMS_READ = 16;
 
 /** Media types of manifests, as a request accepts them. */
 export const MANIFEST_TYPES = [
@@ -56,7 +71,7 @@ const unreadable = (path: string, given: string) =>
     code: "SSF-VERIFY-002",
     path,
     given,
-    rule: "The factory's registry must answer.",
+    rule: `The factory's registry must answer, with at most ${DOCUMENT_MEBIBYTES} MiB at a time.`,
     fix: "Look at ./factory status; ./factory up mends what is missing.",
   });
 
@@ -69,18 +84,18 @@ export const openRegistry = ({ login, ...service }: RegistryAccess): Registry =>
     const { username, password } = await login();
     return `${username}:${password}`;
   };
-  const get = openService({ ...service, auth }, unreadable);
+  const get = openService({ ...service, auth, answerMebibytes: DOCUMENT_MEBIBYTES }, unreadable);
   return {
-    manifest: async (path, tagOrDigest) => {
-      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, MANIFEST_TYPES);
+    manifest: async (path, tagOrDigest, signal) => {
+      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, MANIFEST_TYPES, signal);
       if (status === 404) return undefined;
       if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status}`);
       if (tagOrDigest.startsWith("sha256:") && digestOf(body) !== tagOrDigest)
         throw unreadable(`${host}/${path}`, `a manifest whose digest is not ${tagOrDigest}`);
       return body;
     },
-    blob: async (path, digest) => {
-      const { status, body } = await get(`/v2/${path}/blobs/${digest}`, "*/*");
+    blob: async (path, digest, signal) => {
+      const { status, body } = await get(`/v2/${path}/blobs/${digest}`, "*/*", signal);
       if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status} for blob ${digest}`);
       if (digestOf(body) !== digest) throw unreadable(`${host}/${path}`, `a blob whose digest is not ${digest}`);
       return body;
@@ -109,12 +124,27 @@ export interface Attestation {
   annotations: Record<string, string>;
 }
 
+/** What lies beside an image. */
+export interface Attestations {
+  /** The newest first, {@link STATEMENTS_READ} at most. */
+  newest: Attestation[];
+  /** How many older ones there are. */
+  unread: number;
+}
+
+/** Does the work for one item after the other, so that what lies beside one image is never read all at once. */
+const inTurn = async <T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> => {
+  const results: R[] = [];
+  for (const item of items) results.push(await work(item));
+  return results;
+};
+
 /**
  * The signed statements about an image, from the tag beside it where Chains stores them.
  *
  * @throws FactoryError `SSF-VERIFY-003` when the image itself is not in the registry
  */
-export const fetchAttestations = async (registry: Registry, image: ImageReference): Promise<Attestation[]> => {
+export const fetchAttestations = async (registry: Registry, image: ImageReference): Promise<Attestations> => {
   if ((await registry.manifest(image.path, image.digest)) === undefined)
     throw new FactoryError({
       code: "SSF-VERIFY-003",
@@ -127,17 +157,17 @@ export const fetchAttestations = async (registry: Registry, image: ImageReferenc
 };
 
 /** The same, whether or not the image is there. */
-export const readAttestations = async (registry: Registry, image: ImageReference): Promise<Attestation[]> => {
+export const readAttestations = async (registry: Registry, image: ImageReference): Promise<Attestations> => {
   const manifest = await registry.manifest(image.path, `${image.digest.replace(":", "-")}.att`);
-  if (manifest === undefined) return [];
+  if (manifest === undefined) return { newest: [], unread: 0 };
   const { layers } = attestationManifest.parse(JSON.parse(manifest.toString()));
-  const envelopes = layers.filter(({ mediaType }) => mediaType === envelopeMediaType);
-  return Promise.all(
-    envelopes.map(async ({ digest, annotations }) => ({
-      content: await registry.blob(image.path, digest),
-      annotations,
-    })),
-  );
+  // Chains adds at the end.
+  const envelopes = layers.filter(({ mediaType }) => mediaType === envelopeMediaType).reverse();
+  const newest = await inTurn(envelopes.slice(0, STATEMENTS_READ), async ({ digest, annotations }) => ({
+    content: await registry.blob(image.path, digest),
+    annotations,
+  }));
+  return { newest, unread: envelopes.length - newest.length };
 };
 
 /** What is attached to an image may be anything; what is no JSON is nothing. */
@@ -184,11 +214,21 @@ const attachedSbom = async (
 /**
  * The bills of materials that are attached to an image: manifests that name it as their subject, from the tag in which the
  * OCI distribution specification keeps them for a registry without an interface for referrers.
+ *
+ * @throws FactoryError `SSF-VERIFY-009` when there are more than {@link SBOMS_READ}
  */
 export const fetchSboms = async (registry: Registry, image: ImageReference): Promise<AttachedSbom[]> => {
   const index = await registry.manifest(image.path, image.digest.replace(":", "-"));
   const { manifests = [] } = referrersIndex.safeParse(parseJson(index)).data ?? {};
   const referrers = manifests.filter(({ artifactType }) => artifactType === sbomMediaType);
-  const found = await Promise.all(referrers.map(({ digest }) => attachedSbom(registry, image, digest)));
+  if (referrers.length > SBOMS_READ)
+    throw new FactoryError({
+      code: "SSF-VERIFY-009",
+      path: `${image.host}/${image.path}@${image.digest}`,
+      given: `${referrers.length} bills of materials`,
+      rule: `At most ${SBOMS_READ} are attached to an image, lest reading them keep the verifier from other images.`,
+      fix: "Find out who pushes to the repository; then build another commit, which gives another image.",
+    });
+  const found = await inTurn(referrers, ({ digest }) => attachedSbom(registry, image, digest));
   return found.filter((sbom) => sbom !== undefined);
 };

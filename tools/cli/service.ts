@@ -15,6 +15,8 @@ export interface ServiceAccess {
   bearer?: () => string;
   /** How long it may be silent. @default 30000 */
   timeoutMilliseconds?: number;
+  /** How much of an answer is taken; a longer one is none. @default 32 */
+  answerMebibytes?: number;
   /**
    * How many connections there may be at once.
    * @default 1, because a forwarded port may drop a connection that opens while another one closes
@@ -28,10 +30,8 @@ export interface Answer {
   body: Buffer;
 }
 
-/** Reads a path of a service, which begins with a slash. */
-export type Get = (path: string, accept: string) => Promise<Answer>;
-
-const sizeLimit = 32 << 20;
+/** Reads a path of a service, which begins with a slash, unless the signal is given before the answer is there. */
+export type Get = (path: string, accept: string, signal?: AbortSignal) => Promise<Answer>;
 
 /**
  * Connects to the service, and checks the certificate for its real name, wherever the connection leads.
@@ -40,9 +40,10 @@ const sizeLimit = 32 << 20;
  */
 export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Get => {
   const { host, localPort, caPem, auth, bearer, timeoutMilliseconds = 30_000, connections = 1 } = access;
+  const { answerMebibytes = 32 } = access;
   const [servername = "", ownPort = "443"] = host.split(":");
   const agent = new Agent({ keepAlive: true, maxSockets: connections, servername, ca: caPem });
-  return async (path, accept) => {
+  return async (path, accept, signal) => {
     const login = await auth?.();
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(unreadable(`https://${host}${path}`, error.message));
@@ -55,13 +56,14 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
           auth: login,
           headers: { host, accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer()}` }) },
           timeout: timeoutMilliseconds,
+          signal,
         },
         (response) => {
           const chunks: Buffer[] = [];
           let size = 0;
           response.on("data", (chunk: Buffer) => {
             size += chunk.length;
-            if (size > sizeLimit) outgoing.destroy(new Error("larger than 32 MiB"));
+            if (size > answerMebibytes << 20) outgoing.destroy(new Error(`larger than ${answerMebibytes} MiB`));
             else chunks.push(chunk);
           });
           response.on("error", fail);

@@ -109,6 +109,9 @@ export const parseAttestation = ({ content, annotations }: Attestation): SignedS
 export const logIdOf = (publicKeyPem: string): string =>
   crypto.digest("sha256", createPublicKey(publicKeyPem).export({ type: "spki", format: "der" })).toString("hex");
 
+/** How far two clocks may be apart, in seconds: those of the log, of the cluster's nodes, and of whoever verifies. */
+export const CLOCK_TOLERANCE_SECONDS = 60;
+
 const promiseFault = (
   { body, integratedTime, logIndex, logId, signedEntryTimestamp }: LogEntry,
   logPublicKeyPem: string,
@@ -120,6 +123,15 @@ const promiseFault = (
     ? undefined
     : "the promise to include it is not signed by the factory's log";
 };
+
+/** When the log took an entry, as text. */
+export const timeOf = ({ integratedTime }: LogEntry): string => new Date(integratedTime * 1000).toISOString();
+
+/** An entry that says it comes from the future would keep its certificate, and what is trusted at that time, in force. */
+const clockFault = (entry: LogEntry): string | undefined =>
+  entry.integratedTime * 1000 <= Date.now() + CLOCK_TOLERANCE_SECONDS * 1000
+    ? undefined
+    : `its log entry is of ${timeOf(entry)}, which is later than now, ${new Date().toISOString()}`;
 
 const sha256Schema = z.object({ algorithm: z.literal("sha256"), value: z.hash("sha256") });
 const intotoSchema = z.object({
@@ -193,9 +205,6 @@ const toEntity = ({ envelope }: SignedStatement, certificate: X509Certificate, e
   return { ...toSignedEntity(bundle), timestamps: [{ $case: "transparency-log", tlogEntry }] };
 };
 
-/** When the log took an entry, as text. */
-export const timeOf = ({ integratedTime }: LogEntry): string => new Date(integratedTime * 1000).toISOString();
-
 const codeSigning = "1.3.6.1.5.5.7.3.3";
 
 const identityFault = (certificate: X509Certificate, signer: Signer, policy: SignaturePolicy): string | undefined => {
@@ -218,7 +227,8 @@ export const signatureFault = (statement: SignedStatement, policy: SignaturePoli
   const { certificate, entry } = statement;
   if (certificate === undefined) return "no certificate of the signer lies beside it";
   if (entry === undefined) return "no log entry lies beside it";
-  const entered = promiseFault(entry, policy.logPublicKeyPem) ?? entryFault(statement, certificate, entry.body);
+  const entered =
+    promiseFault(entry, policy.logPublicKeyPem) ?? clockFault(entry) ?? entryFault(statement, certificate, entry.body);
   if (entered !== undefined) return entered;
   const verifier = new Verifier(trustOnly(policy.certificateAuthorityPem), {
     tlogThreshold: 0,

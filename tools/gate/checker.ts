@@ -1,11 +1,12 @@
 import type { TeamRecord } from "../../policies/admission/gate/records";
 import type { Checkpoint, CheckpointMemory } from "../cli/checkpoint";
-import { checkImage } from "../cli/image-checks";
+import { checkEvidence, conclude, fetchEvidence } from "../cli/image-checks";
 import { askLog, openLog } from "../cli/log";
 import { allHeld, bestOf, type Check } from "../cli/provenance";
-import { type ImageReference, openRegistry, type RegistryAccess } from "../cli/registry";
+import { type ImageReference, openRegistry, readingUntil, type RegistryAccess } from "../cli/registry";
 import type { ServiceAccess } from "../cli/service";
 import type { Trusted } from "../cli/trusted";
+import { takingTurns } from "./turns";
 
 /** Settings of {@link imageChecker}. */
 export interface CheckerSettings {
@@ -36,31 +37,39 @@ const processMemory = (): CheckpointMemory => {
   };
 };
 
+/** How many images of one team are checked at once, so that what one of them pushed leaves time for those of the others. */
+const AT_ONCE_BY_TEAM = 2;
+
+/** Checks an image, unless the signal is given before that is done. */
+export type ImageChecker = (image: ImageReference, signal: AbortSignal) => Promise<Check[]>;
+
 /**
  * Checks images of the teams as `factory verify` does, from within the cluster. An image holds when it holds under one of its
  * team's records: what was built by earlier definitions of the team may still run.
  */
-export const imageChecker = (settings: CheckerSettings): ((image: ImageReference) => Promise<Check[]>) => {
+export const imageChecker = (settings: CheckerSettings): ImageChecker => {
   const memory = processMemory();
   const log = openLog(settings.log);
   const registry = openRegistry(settings.registry);
   const { builderId, maximumAgeDays } = settings;
-  return async (image) => {
+  const check: ImageChecker = async (image, signal) => {
+    signal.throwIfAborted();
     const name = `${image.host}/${image.path}`;
     const records = await settings.records(name);
     const { signature, logPublicKeyPem, signedImages, revokedAt } = await settings.trusted();
     const notBefore = maximumAgeDays === 0 ? undefined : new Date(Date.now() - maximumAgeDays * DAY_MILLISECONDS);
+    const evidence = await fetchEvidence(readingUntil(registry, signal), image);
     const results: Check[][] = [];
     for (const { repository, sources, ...record } of records) {
       const stageImages = signedImages(record.stageImages);
       const source = sources[name.slice(repository.length + 1)];
       const expected = { ...record, stageImages, builderId, signature, source, revokedAt, notBefore };
-      const checks = await checkImage(image, registry, expected, (entry) =>
-        askLog(log, entry, logPublicKeyPem, memory),
-      );
+      const checks = await checkEvidence(evidence, expected, (entry) => askLog(log, entry, logPublicKeyPem, memory));
       if (allHeld(checks)) return checks;
       results.push(checks);
     }
-    return bestOf(results);
+    return conclude(evidence, bestOf(results));
   };
+  const byTeam = takingTurns(AT_ONCE_BY_TEAM);
+  return (image, signal) => byTeam(image.path.split("/")[0] ?? "", () => check(image, signal));
 };

@@ -29,7 +29,7 @@ const ask = async (host: string, helper: string): Promise<Login> => {
     // What is no login is told below, without its content.
   }
   throw new FactoryError({
-    code: "SSF-VERIFY-009",
+    code: "SSF-VERIFY-011",
     path: `login to ${host}`,
     given: code === 0 ? "no token of SPIRE" : `${stdout}${stderr}`.trim(),
     rule: "The verifier logs in to the registry with its identity.",
@@ -43,7 +43,7 @@ const ask = async (host: string, helper: string): Promise<Login> => {
  *
  * @param host the registry, as tokens for it name it
  * @param helper path of the credential helper that asks the Workload API
- * @returns what gives a login that is good now, or fails with a FactoryError `SSF-VERIFY-009`
+ * @returns what gives a login that is good now, or fails with a FactoryError `SSF-VERIFY-011`
  */
 export const identityLogin = (host: string, helper: string): (() => Promise<Credentials>) => {
   let last: { login: Promise<Login>; until: number } | undefined;

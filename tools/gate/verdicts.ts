@@ -7,8 +7,8 @@ export type Verdict = { admitted: true } | { admitted: false; message: string };
 
 /** Settings of {@link Verdicts}. */
 export interface VerdictSettings {
-  /** Checks one image; fails when registry or log do not answer. */
-  check: (image: ImageReference) => Promise<Check[]>;
+  /** Checks one image; fails when registry or log do not answer, or the signal is given first. */
+  check: (image: ImageReference, signal: AbortSignal) => Promise<Check[]>;
   /**
    * Version of what is trusted, which a check that begins now uses at the earliest: what held under another one is checked
    * anew. While it fails, nothing is admitted.
@@ -66,8 +66,8 @@ const uncheckedFor = (image: string, error: unknown): Verdict => {
 
 /**
  * Gives verdicts on images by digest, within a deadline. What held is kept, by digest, for as long as the same is trusted; a
- * refusal never is, so that an image is admitted as soon as it has what it lacked. Several callers share one check of the same image, and a check that comes too
- * late for its callers still serves the next one.
+ * refusal never is, so that an image is admitted as soon as it has what it lacked. Several callers share one check of the
+ * same image, and a check that comes too late for its callers still serves the next one; at twice the deadline it is given up.
  */
 export class Verdicts {
   private readonly held = new Map<string, { until: number; version: string }>();
@@ -116,7 +116,7 @@ export class Verdicts {
     const running = this.running.get(question);
     if (running !== undefined) return running;
     const started = this.settings
-      .check(image)
+      .check(image, AbortSignal.timeout(2 * this.settings.deadlineMilliseconds))
       .then((checks) => verdictOn(key, checks))
       .then((verdict) => {
         if (verdict.admitted) this.keep(key, version);

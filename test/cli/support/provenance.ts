@@ -157,6 +157,10 @@ export const byproduct = (name: string, value: string) => ({
   mediaType: "application/json",
 });
 
+/** A time as Chains writes it. */
+export const minutesAgo = (minutes: number): string =>
+  new Date(Date.now() - minutes * 60_000).toISOString().replace(/\.\d+/, "");
+
 /** A statement as Chains 0.28 writes it for a run of that pipeline. */
 export const statement = () => ({
   _type: "https://in-toto.io/Statement/v1",
@@ -200,6 +204,7 @@ export const statement = () => ({
     },
     runDetails: {
       builder: { id: "https://secure-software-factory.dev/builder/v1" },
+      metadata: { invocationId: uid, startedOn: minutesAgo(5), finishedOn: minutesAgo(2) } as Record<string, string>,
       byproducts: ["output-digest", "reproduced-digest"].map((name) => byproduct(name, `sha256:${digest("d")}`)),
     },
   },

@@ -29,10 +29,9 @@ const list = (json: boolean): ExitCode => {
 };
 
 /** The options of this command that every other one understands as well. */
-const passedOn = ({ stacks, config = [], team }: AttackOptions): string[] => [
+const passedOn = ({ stacks, config = [] }: AttackOptions): string[] => [
   ...(stacks === undefined ? [] : ["--stacks", stacks]),
   ...config.flatMap((entry) => ["--config", entry]),
-  ...(team === undefined ? [] : ["--team", team]),
 ];
 
 /** Attacks the user's own factory, and holds when every attack is refused by what should refuse it. */
