@@ -5,6 +5,8 @@ import { isDebians } from "../../tools/toolchain/debian";
 import { findInstalled, findOnPath } from "../../tools/toolchain/installed";
 import { modules } from "../../tools/toolchain/modules";
 
+jest.setTimeout(120_000);
+
 let first: string;
 let second: string;
 beforeEach(() => {
