@@ -1,4 +1,5 @@
-import { factoryRules, teamRuns } from "../../policies/admission";
+import { clusterRules, factoryRules, SYSTEM_NAMESPACE, teamRuns } from "../../policies/admission";
+import { absentCases, NOTHING_ABSENT } from "./cases/absent";
 import { accessCases, connectCases } from "./cases/access";
 import type { Case, Request } from "./cases/case";
 import { definitionCases } from "./cases/definitions";
@@ -19,6 +20,8 @@ const cases: Case[] = [
   ...definitionCases("question"),
   ...factoryCases("component"),
 ];
+
+const absent = absentCases("unmarked", "running");
 
 const networked = {
   apiVersion: "node.k8s.io/v1",
@@ -63,13 +66,12 @@ describeWithApiServer("admission", () => {
       pod({}, { name: "plain", namespace: otherSpace }),
       as.operator,
     );
-    await store(
-      `/api/v1/namespaces/${factorySpace}/pods`,
-      pod({}, { name: "component", namespace: factorySpace }),
-      as.operator,
-    );
-    const named = { ...goodRun, metadata: { ...goodRun.metadata, generateName: undefined, name: "run" } };
-    await store(`${tekton ?? ""}/pipelineruns`, named, as.member);
+    for (const namespace of [factorySpace, SYSTEM_NAMESPACE])
+      await store(`/api/v1/namespaces/${namespace}/pods`, pod({}, { name: "component", namespace }), as.operator);
+    for (const name of ["run", "unmarked"]) {
+      const named = { ...goodRun, metadata: { ...goodRun.metadata, generateName: undefined, name } };
+      await store(`${tekton ?? ""}/pipelineruns`, named, as.member);
+    }
     await store(`${tekton ?? ""}/taskruns`, goodChild, as.tekton);
     const question = {
       apiVersion: "resolution.tekton.dev/v1beta1",
@@ -98,18 +100,39 @@ describeWithApiServer("admission", () => {
     expect(elsewhere).toMatchObject({ status: 404, message: 'pods "absent" not found' });
   });
 
-  test("every condition of every rule is tried", () => {
+  test.each(absent.map((one) => [one.code, one.field, one] as const))(
+    "%s is decided on purpose where there is no %s",
+    async (_code, _field, { request, refusedBy }) => {
+      const { status, message } = await ask(request);
+      const refusal = new RegExp(`SSF-(ADMISSION-)?${refusedBy ?? ""} \\S.*; rule: \\S.* fix: \\S`);
+      if (refusedBy === undefined) expect(status < 300 ? "admitted" : message).toBe("admitted");
+      else expect([status, message]).toEqual([403, expect.stringMatching(refusal)]);
+    },
+  );
+
+  const codesOfRules = (): string[] => {
     const settings = {
       runtimeClasses: { jailed: "jailed", networked: "networked" },
       unjailedServiceAccounts: [],
       images: { components: [], stages: [] },
       stack: { users: [], groups: [] },
     };
-    const codes = [...factoryRules(settings), teamRuns({ team: "a", namespace: teamSpace }, [pipeline])].flatMap(
-      ({ validations }) => validations.map(({ code }) => code.replace(/^SSF-(ADMISSION-)?/, "")),
+    const teamRule = teamRuns({ team: "a", namespace: teamSpace }, [pipeline]);
+    const codes = [...factoryRules(settings), ...clusterRules([]), teamRule].flatMap(({ validations }) =>
+      validations.map(({ code }) => code.replace(/^SSF-(ADMISSION-)?/, "")),
     );
+    return [...new Set(codes)];
+  };
+
+  test("every condition of every rule is tried", () => {
     const tried = new Set([...cases, ...connectCases].flatMap(({ code }) => code.match(/(TRIGGER-)?\d+/g) ?? []));
-    expect([...new Set(codes)].filter((code) => !tried.has(code))).toEqual([]);
+    expect(codesOfRules().filter((code) => !tried.has(code))).toEqual([]);
+  });
+
+  test("every condition is asked about an object that lacks what it reads, or reads nothing that may be absent", () => {
+    const asked = new Set(absent.map(({ code }) => code));
+    const unasked = codesOfRules().filter((code) => !asked.has(code));
+    expect(unasked.sort()).toEqual(Object.keys(NOTHING_ABSENT).sort());
   });
 
   test("Kubernetes finds no fault in the types of any expression; in those of a wrong one it does", async () => {

@@ -5,7 +5,7 @@ import { checkObjects, type Promises } from "../../tools/cli/self-checks";
 import { type ClusterObjects, readCluster, selects } from "../../tools/cli/self-cluster";
 import { answerOf, askRules, judge, type Question, questions, type RequestWorld } from "../../tools/cli/self-requests";
 import { selfOutcome } from "../../tools/cli/verbs/verify-self";
-import { factoryRules } from "../../policies/admission";
+import { clusterRules, factoryRules } from "../../policies/admission";
 import { gateConstraints } from "../../policies/admission/gate";
 import { goodRun } from "../admission/cases/runs";
 import type { Kubectl } from "../../tools/cli/kubectl";
@@ -353,7 +353,8 @@ test("there is a question for every rule, and nothing that it asks is stored", (
     stack: { users: [], groups: [] },
   };
   const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
-  const rules = [...factoryRules(settings).map(({ name }) => name), "ssf-runs-team-a", ...gateRules].sort();
+  const shared = [...factoryRules(settings), ...clusterRules([])].map(({ name }) => name);
+  const rules = [...shared, "ssf-runs-team-a", ...gateRules].sort();
   const asked = questions(world);
   expect(asked.map(({ rule }) => rule).sort()).toEqual(rules);
   for (const { bad: refused, good: admitted } of asked)

@@ -1,7 +1,7 @@
 import { GATE_NAMESPACE } from "../../components/gate";
 import { STAGE_LABEL } from "../../components/lib/labels";
 import type { PipelineRun } from "../../pipelines";
-import { FACTORY_NAMESPACES, type FactoryImages, users } from "../../policies/admission";
+import { FACTORY_NAMESPACES, type FactoryImages, SYSTEM_NAMESPACE, users } from "../../policies/admission";
 import { FactoryError } from "../../components/lib/errors";
 import type { Kubectl } from "./kubectl";
 import type { Check } from "./provenance";
@@ -110,9 +110,9 @@ export const questions = (world: RequestWorld): Question[] => {
     },
   });
   const goodPod = create(podOf());
-  const componentOf = (runs: string) => {
+  const componentOf = (where: string, runs: string) => {
     const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined }, {}, runs);
-    return { ...kind, metadata: { ...metadata, namespace: FACTORY_NAMESPACES[0] }, spec };
+    return { ...kind, metadata: { ...metadata, namespace: where }, spec };
   };
   const gated = (runs: string, securityContext: object = { readOnlyRootFilesystem: true }) => {
     const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined, automountServiceAccountToken: false });
@@ -189,11 +189,16 @@ export const questions = (world: RequestWorld): Question[] => {
       bad: create(podOf({ hostAliases: [{ ip: "192.0.2.1", hostnames: ["a.test"] }] })),
       good: goodPod,
     },
-    {
-      rule: "ssf-factory-images",
-      bad: create(componentOf(strange)),
-      good: create(componentOf(images.components[0] ?? "")),
-    },
+    ...(
+      [
+        ["ssf-factory-images", FACTORY_NAMESPACES[0]],
+        ["ssf-system-images", SYSTEM_NAMESPACE],
+      ] as const
+    ).map(([rule, where]) => ({
+      rule,
+      bad: create(componentOf(where, strange)),
+      good: create(componentOf(where, images.components[0] ?? "")),
+    })),
     { rule: "ssf-pod-access", bad: exec(namespace), good: exec(elsewhere) },
     { rule: "ssf-account-tokens", bad: token(namespace), good: token(elsewhere) },
     { rule: "ssf-reserved-metadata", bad: create(podOf({}, { [STAGE_LABEL]: "build" })), good: goodPod },

@@ -1,11 +1,12 @@
 import { Admission } from "../../../components/admission";
+import { ClusterAdmission } from "../../../components/cluster-admission";
 import { TEAM_LABEL } from "../../../components/lib/labels";
 import type { KubernetesObject } from "../../../components/lib/manifests";
 import { NetworkPolicies } from "../../../components/lib/network-policies";
 import { coreObjects } from "../../../components/tekton";
 import { Team } from "../../../components/team";
 import { unsignedTeamPipeline, verificationPolicyOf } from "../../../pipelines";
-import { type FactoryImages, triggerOf, users } from "../../../policies/admission";
+import { type FactoryImages, SYSTEM_NAMESPACE, triggerOf, users } from "../../../policies/admission";
 import { readToolchain, source } from "../../../stacks/toolchain";
 import { teamArgs, testKeys } from "../../pipelines/fixtures";
 import { render, type Rendered, testImage } from "../../support/render";
@@ -55,6 +56,11 @@ const admission = (images: FactoryImages) => () =>
     stackUsers: ["kubernetes-admin"],
     stackGroups: ["kubeadm:cluster-admins", "system:masters"],
   });
+
+const clusterAdmission =
+  ({ components }: FactoryImages) =>
+  () =>
+    new ClusterAdmission("cluster-admission", { images: components });
 
 const team = () =>
   new Team("team", {
@@ -167,12 +173,13 @@ export const startWorld = async (images = listedImages): Promise<ApiServer> => {
     for (const name of ["jailed", "networked", "foreign"]) await make(runtimeClass(name));
     for (const who of [as.stack, as.operator])
       await server.askUntil(isDone, "GET", "/apis/node.k8s.io/v1/runtimeclasses", undefined, who);
-    for (const object of objectsOf((await render(admission(images))).resources)) await make(object, as.stack);
+    for (const program of [clusterAdmission(images), admission(images)])
+      for (const object of objectsOf((await render(program)).resources)) await make(object, as.stack);
     for (const name of [otherSpace, factorySpace])
       await make({ apiVersion: "v1", kind: "Namespace", metadata: { name } }, as.operator);
     const labels = { [TEAM_LABEL]: "bare" };
     await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: bareSpace, labels } }, as.stack);
-    for (const name of [otherSpace, factorySpace]) await make(account(name), as.operator);
+    for (const name of [otherSpace, factorySpace, SYSTEM_NAMESPACE]) await make(account(name), as.operator);
 
     const tenant = objectsOf((await render(team)).resources);
     const served = "/apis/tekton.dev/v1/pipelineruns";

@@ -1,5 +1,6 @@
-import { factoryRules } from "../../../policies/admission";
+import { clusterRules, factoryRules } from "../../../policies/admission";
 import { gateConstraints } from "../../../policies/admission/gate";
+import { isOwnCluster } from "../../../stacks/outputs";
 import { factoryImages, readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
 import { builtImage } from "../built-image";
@@ -37,7 +38,8 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
   const settings = { runtimeClasses, unjailedServiceAccounts: [], images, stack: { users: [], groups: [] } };
   const teamRules = teams.map(({ namespace }) => `ssf-runs-${namespace}`);
-  const expected = [...factoryRules(settings).map(({ name }) => name), ...teamRules];
+  const ownRules = isOwnCluster(factory) ? clusterRules(images.components) : [];
+  const expected = [...[...factoryRules(settings), ...ownRules].map(({ name }) => name), ...teamRules];
   const checks = checkObjects(objects, {
     images: images.components,
     teamImages: images.stages,
