@@ -157,6 +157,7 @@ const siege = (session: Session, { built, unknown, byTag }: Pods): { faults: Fau
     end: authority.restore,
   });
 
+  const tooLate = "(deadline exceeded|Client\\.Timeout|i/o timeout)";
   const uncalled = (reason: string) => new RegExp(`failed calling webhook .*${reason}`);
   const webhook = ["validatingwebhookconfiguration", "gatekeeper-validating-webhook-configuration"];
   const webhookAuthority = swapAuthority(session, webhook, "/webhooks/0/clientConfig/caBundle");
@@ -181,7 +182,7 @@ const siege = (session: Session, { built, unknown, byTag }: Pods): { faults: Fau
       uncalled("certificate has expired"),
       unknown,
     ),
-    fails(GATEKEEPER, "silent", "Gatekeeper is silent", uncalled("(deadline|[Tt]imeout)"), unknown),
+    fails(GATEKEEPER, "silent", "Gatekeeper is silent", uncalled(tooLate), unknown),
     fails(GATEKEEPER, "erroring", "Gatekeeper answers with an error", uncalled("an error on the server"), unknown),
   ];
 
@@ -210,12 +211,12 @@ const siege = (session: Session, { built, unknown, byTag }: Pods): { faults: Fau
       unanswered("certificate has expired"),
       unknown,
     ),
-    fails(VERIFIER, "silent", "the verifier is silent", unanswered("(deadline|[Tt]imeout)"), unknown),
+    fails(VERIFIER, "silent", "the verifier is silent", unanswered(tooLate), unknown),
     fails(VERIFIER, "erroring", "the verifier answers with an error", unanswered("failed to unmarshal"), unknown),
     ...dropping(
       session,
       { ingressDeny: [{ fromEndpoints: [namespaceOf(GATEKEEPER_NAMESPACE)] }] },
-      { name: "what is sent to the verifier is dropped", says: unanswered("(deadline|[Tt]imeout)"), pod: unknown },
+      { name: "what is sent to the verifier is dropped", says: unanswered(tooLate), pod: unknown },
     ),
   ];
 
