@@ -61,11 +61,6 @@ export const absentCases = (run: string, running: string): AbsentCase[] => [
     request: madePod({ ...publish, volumes: [{ name: "files", csi: { driver: "csi.spiffe.io" } }] }, as.tekton),
     refusedBy: "009",
   },
-  {
-    code: "009",
-    field: "spec.volumes[].projected.sources",
-    request: madePod({ volumes: [{ name: "files", projected: { defaultMode: 256 } }] }),
-  },
   { code: "010", field: "spec.volumes", request: madePod({ volumes: undefined }) },
   { code: "011", field: "spec.hostUsers", request: madePod({ hostUsers: undefined }) },
   {
@@ -124,7 +119,7 @@ export const absentCases = (run: string, running: string): AbsentCase[] => [
     code: "050",
     field: "metadata.deletionTimestamp",
     request: patch(
-      `${inNamespace("tekton.dev/v1", teamSpace, "pipelines")}/${pipeline.name}`,
+      `${inNamespace("tekton.dev/v1", teamSpace, "pipelines")}/${pipeline.pipeline.metadata.name}`,
       noted,
       as.garbageCollector,
     ),
