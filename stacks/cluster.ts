@@ -6,6 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
 import { z } from "zod";
 
+import { ClusterAdmission } from "../components/cluster-admission";
 import { HardenedCluster } from "../components/hardened-cluster";
 import { KubeProxy } from "../components/kube-proxy";
 import { POD_CIDR, SERVICE_CIDR } from "../components/lib/kind-config";
@@ -14,6 +15,7 @@ import { Network } from "../components/network";
 import { RuntimeClasses } from "../components/runtime-classes";
 import type { ClusterConfig } from "./config";
 import { readExisting } from "./existing-cluster";
+import { factoryImages } from "./factory-images";
 import { protectData } from "./kept-data";
 import { type ExportedOutputs, SCHEMA } from "./outputs";
 import { image, readToolchain } from "./toolchain";
@@ -41,8 +43,11 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
 
   const provider = new k8s.Provider("cluster", { kubeconfig, clusterIdentifier, enableServerSideApply: true });
   const opts = { providers: [provider] };
-  const network = cluster && new Network("network", { toolchain, podCidr: POD_CIDR }, opts);
-  if (cluster) new KubeProxy("kube-proxy", { image: image(toolchain, "kube-proxy") }, opts);
+  const admission =
+    cluster && new ClusterAdmission("cluster-admission", { images: factoryImages(toolchain).components }, opts);
+  const admitted = { ...opts, dependsOn: admission };
+  const network = cluster && new Network("network", { toolchain, podCidr: POD_CIDR }, admitted);
+  if (cluster) new KubeProxy("kube-proxy", { image: image(toolchain, "kube-proxy") }, admitted);
   const classes = config.jail === "runtime" ? new RuntimeClasses("runtime-classes", {}, opts) : undefined;
 
   return {

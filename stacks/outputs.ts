@@ -119,6 +119,10 @@ export const outputSchemas = {
 /** What a stack of each kind leaves for those that come after it. Secrets are plain here: never log or export them. */
 export type StackOutputs = { [K in StackKind]: z.infer<(typeof outputSchemas)[K]> };
 
+/** Whether the program made the cluster: then it also made the network, and knows every image in it. */
+export const isOwnCluster = ({ networkPolicies }: Pick<StackOutputs["factory"], "networkPolicies">): boolean =>
+  networkPolicies === NetworkPolicies.Cilium;
+
 /** Who signs a factory's provenance, which authority says so, and which log has every signature. */
 export type ProvenanceOutputs = z.infer<typeof provenance>;
 

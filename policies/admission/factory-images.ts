@@ -21,15 +21,10 @@ export const FACTORY_NAMESPACES = [
   "tekton-pipelines-resolvers",
 ] as const;
 
-/**
- * The factory's components run what was built and locked with them. The API server itself holds to it, so that it also
- * protects the namespace that Gatekeeper cannot be asked about.
- */
-export const factoryImages = (images: readonly string[]): AdmissionRule => ({
-  name: "ssf-factory-images",
-  protects:
-    "A component of the factory is not replaced by another program, that which decides about others least of all.",
-  scope: "factory",
+/** Namespace of Kubernetes' own pods and the network's. */
+export const SYSTEM_NAMESPACE = "kube-system";
+
+const onlyThese = (images: readonly string[]): Pick<AdmissionRule, "matches" | "variables"> => ({
   matches: [
     {
       apiGroup: "",
@@ -47,14 +42,46 @@ export const factoryImages = (images: readonly string[]): AdmissionRule => ({
       ].join(""),
     },
   ],
+});
+
+const othersRefused = {
+  path: "spec.containers[].image",
+  admits: "size(variables.others) == 0",
+  given: 'variables.others.join(", ")',
+};
+
+/**
+ * The factory's components run what was built and locked with them. The API server itself holds to it, so that it also
+ * protects the namespace that Gatekeeper cannot be asked about.
+ */
+export const factoryImages = (images: readonly string[]): AdmissionRule => ({
+  name: "ssf-factory-images",
+  protects:
+    "A component of the factory is not replaced by another program, that which decides about others least of all.",
+  scope: "factory",
+  ...onlyThese(images),
   validations: [
     {
       code: "SSF-ADMISSION-023",
-      path: "spec.containers[].image",
-      admits: "size(variables.others) == 0",
-      given: 'variables.others.join(", ")',
+      ...othersRefused,
       rule: "A component of the factory runs an image of its lock file.",
       fix: "Run other programs in a namespace of their own; ./factory up puts the factory's own images in order.",
+    },
+  ],
+});
+
+/** The same of {@link SYSTEM_NAMESPACE}, which Gatekeeper cannot be asked about either, and whose pods may see every node. */
+export const systemImages = (images: readonly string[]): AdmissionRule => ({
+  name: "ssf-system-images",
+  protects: "No program hides among those of Kubernetes and of the network, which the gate must let in.",
+  scope: { namespace: SYSTEM_NAMESPACE },
+  ...onlyThese(images),
+  validations: [
+    {
+      code: "SSF-ADMISSION-026",
+      ...othersRefused,
+      rule: "What belongs to the cluster itself runs an image of the lock file.",
+      fix: "Run other programs in a namespace of their own; ./factory up puts the cluster's own images in order.",
     },
   ],
 });

@@ -1,4 +1,4 @@
-import { type AdmissionRule, factoryRules, type Scope, teamRuns, type RunnablePipeline } from ".";
+import { type AdmissionRule, clusterRules, factoryRules, teamRuns, type RunnablePipeline } from ".";
 
 /** Names that stand for what differs from factory to factory. */
 const SAMPLE = {
@@ -10,17 +10,17 @@ const SAMPLE = {
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "\\<");
 
-const places = {
+const PLACES = {
   teams: "every team's namespace",
   factory: "the namespaces of the factory's components",
   cluster: "the cluster",
-} as const satisfies Record<Extract<Scope, string>, string>;
+} as const;
 
 const section = ({ name, protects, scope, matches, validations }: AdmissionRule): string => {
   const requests = matches.flatMap(({ resources, operations }) =>
     resources.map((resource) => `\`${resource}\` (${operations.join(", ").toLowerCase()})`),
   );
-  const where = typeof scope === "string" ? places[scope] : "the team's namespace";
+  const where = typeof scope === "string" ? PLACES[scope] : `namespace \`${scope.namespace}\``;
   return [
     `## \`${name}\``,
     "",
@@ -45,7 +45,8 @@ export const admissionGuide = (pipeline: RunnablePipeline): string =>
     "fix. It is noted in the audit log as well.",
     "",
     "The tables show the runtime classes `jailed` and `networked`, and for a team's own rule the pipeline for Go programs. On a",
-    "cluster whose jail is made of network policies alone, `ssf-network-jail` and `ssf-runtime-classes` are absent.",
+    "cluster whose jail is made of network policies alone, `ssf-network-jail` and `ssf-runtime-classes` are absent; on one that the",
+    "program did not make, `ssf-system-images` is.",
     "",
     "## Who is exempt",
     "",
@@ -66,5 +67,9 @@ export const admissionGuide = (pipeline: RunnablePipeline): string =>
     "Tekton's own webhook removes annotations `chains.tekton.dev/...` from a run that is made, before any rule sees them: the run",
     "is admitted without them and signed. A label, a later change, or a missing webhook meets SSF-ADMISSION-020 or 021.",
     "",
-    ...[...factoryRules(SAMPLE), teamRuns({ team: "<team>", namespace: "team-<team>" }, [pipeline])].map(section),
+    ...[
+      ...factoryRules(SAMPLE),
+      ...clusterRules(SAMPLE.images.components),
+      teamRuns({ team: "<team>", namespace: "team-<team>" }, [pipeline]),
+    ].map(section),
   ].join("\n");

@@ -1,6 +1,6 @@
 import type { RuntimeClasses } from "../../pipelines/tekton";
 import { accountTokens, podAccess, runtimeClasses } from "./access";
-import { factoryImages } from "./factory-images";
+import { factoryImages, systemImages } from "./factory-images";
 import { definitions, networkPolicies, resolutionRequests, stepActions, teamNamespaces } from "./definitions";
 import type { Identities } from "./identities";
 import { networkJail } from "./network-jail";
@@ -11,7 +11,7 @@ import { childRuns, podStatus, runReference, runStatus, runTrigger } from "./run
 import { type IdentityUser, identityUsers, registrations } from "./workload-identities";
 
 export { ruleBytes, ruleDigest, type RuleDigest, type RuleObject } from "./bundle";
-export { FACTORY_NAMESPACES } from "./factory-images";
+export { FACTORY_NAMESPACES, SYSTEM_NAMESPACE } from "./factory-images";
 export { UNJAILED_STAGES } from "./network-jail";
 export { triggerOf, users, UNASSIGNED_ACCOUNT, type Identities } from "./identities";
 export type { AdmissionRule, Scope, Validation } from "./rule";
@@ -71,3 +71,6 @@ export const factoryRules = (settings: AdmissionSettings): AdmissionRule[] => {
     registrations(stack),
   ];
 };
+
+/** The rules that hold in a cluster which the program made, whoever comes after: all that runs there is of the lock file. */
+export const clusterRules = (images: readonly string[]): AdmissionRule[] => [systemImages(images)];

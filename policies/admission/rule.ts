@@ -72,6 +72,9 @@ export const literal = (value: unknown): Cel => {
   return `{${fields.map(([key, field]) => `${text(key)}: dyn(${literal(field)})`).join(", ")}}`;
 };
 
+/** The spec of a Tekton object, which may have none. */
+export const specOf = (object: "object" | "oldObject"): Cel => `has(${object}.spec) ? dyn(${object}.spec) : dyn({})`;
+
 /** What a person reads when the request breaks the condition; one line, as Kubernetes demands. */
 export const messageOf = ({ code, path, given, rule, fix }: Validation): Cel =>
   `${text(`${code} ${path}: `)} + (${given}) + ${text(`; rule: ${rule} fix: ${fix}`)}`;

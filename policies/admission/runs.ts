@@ -1,6 +1,6 @@
 import { TRIGGER_LABEL } from "../../components/lib/labels";
 import { isTrigger, isUser, userName, users } from "./identities";
-import { text, texts, type AdmissionRule } from "./rule";
+import { specOf, text, texts, type AdmissionRule } from "./rule";
 
 /** What holds for the runs of every team, whatever its pipelines; the team's own rule says the rest. */
 export const runReference: AdmissionRule = {
@@ -9,7 +9,7 @@ export const runReference: AdmissionRule = {
   scope: "teams",
   matches: [{ apiGroup: "tekton.dev", resources: ["pipelineruns"], operations: ["CREATE"] }],
   variables: [
-    { name: "spec", expression: "dyn(object.spec)" },
+    { name: "spec", expression: specOf("object") },
     { name: "reference", expression: `"pipelineRef" in variables.spec ? variables.spec.pipelineRef : dyn({})` },
     { name: "parameters", expression: `"params" in variables.reference ? variables.reference.params : dyn([])` },
   ],
@@ -51,7 +51,7 @@ export const runTrigger: AdmissionRule = {
   matches: [{ apiGroup: "tekton.dev", resources: ["pipelineruns"], operations: ["CREATE"] }],
   variables: [
     { name: "byTrigger", expression: isTrigger },
-    { name: "spec", expression: "dyn(object.spec)" },
+    { name: "spec", expression: specOf("object") },
     { name: "parameters", expression: `"params" in variables.spec ? variables.spec.params : dyn([])` },
     { name: "label", expression: `object.metadata.?labels[?${text(TRIGGER_LABEL)}].orValue("manual")` },
     {
@@ -87,7 +87,7 @@ export const childRuns: AdmissionRule = {
   matches: [{ apiGroup: "tekton.dev", resources: ["taskruns", "customruns"], operations: ["CREATE", "UPDATE"] }],
   variables: [
     { name: "byTekton", expression: isUser(users.tekton) },
-    { name: "spec", expression: "dyn(object.spec)" },
+    { name: "spec", expression: specOf("object") },
     { name: "reference", expression: `"taskRef" in variables.spec ? variables.spec.taskRef : dyn({})` },
     { name: "parameters", expression: `"params" in variables.reference ? variables.reference.params : dyn([])` },
   ],
@@ -115,7 +115,7 @@ export const childRuns: AdmissionRule = {
     {
       code: "SSF-ADMISSION-034",
       path: "spec",
-      admits: "oldObject == null || variables.byTekton || variables.spec == dyn(oldObject.spec)",
+      admits: `oldObject == null || variables.byTekton || variables.spec == (${specOf("oldObject")})`,
       given: userName,
       rule: "Only Tekton's controller changes the run of a stage.",
       fix: "Cancel the run of the pipeline instead.",

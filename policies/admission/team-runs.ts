@@ -4,7 +4,7 @@ import type { PipelineRun, Placement } from "../../pipelines/tekton";
 import { isUser, triggerOf, UNASSIGNED_ACCOUNT, users } from "./identities";
 import { SIGNING_REQUESTED } from "./reserved-metadata";
 import { TRIGGERS } from "./runs";
-import { literal, text, texts, type AdmissionRule, type Cel, type Validation } from "./rule";
+import { literal, specOf, text, texts, type AdmissionRule, type Cel, type Validation } from "./rule";
 
 /** A pipeline of a team, as far as its runs are concerned. */
 export interface RunnablePipeline {
@@ -43,7 +43,7 @@ export const teamRuns = ({ team, namespace }: Placement, pipelines: readonly Run
   scope: { namespace },
   matches: [{ apiGroup: "tekton.dev", resources: ["pipelineruns"], operations: ["CREATE", "UPDATE"] }],
   variables: [
-    { name: "spec", expression: "dyn(object.spec)" },
+    { name: "spec", expression: specOf("object") },
     { name: "made", expression: "oldObject == null" },
     {
       name: "names",
@@ -132,7 +132,7 @@ export const teamRuns = ({ team, namespace }: Placement, pipelines: readonly Run
     {
       code: "SSF-ADMISSION-077",
       path: "spec",
-      admits: `variables.made || (${withoutStatus("variables.spec", "dyn(oldObject.spec)")} && ${withoutStatus("dyn(oldObject.spec)", "variables.spec")})`,
+      admits: `variables.made || (${withoutStatus("variables.spec", before)} && ${withoutStatus(before, "variables.spec")})`,
       given: `"a change by '" + request.userInfo.username + "'"`,
       rule: "What a run does is fixed when it is made.",
       fix: "Start another run.",
@@ -182,6 +182,9 @@ const theseWorkspaces = [
 
 /** Tekton's webhook leaves an empty list out. */
 const sameWorkspaces = `("workspaces" in variables.spec ? (${theseWorkspaces}) : size(variables.template.workspaces) == 0)`;
+
+/** The spec before a change. */
+const before: Cel = `(${specOf("oldObject")})`;
 
 /** Whether every field of one but the status stands in the other with the same value. */
 const withoutStatus = (one: Cel, other: Cel): Cel =>

@@ -1,4 +1,4 @@
-import { factoryRules, UNJAILED_STAGES } from "../admission";
+import { clusterRules, factoryRules, UNJAILED_STAGES } from "../admission";
 import { isAboutCreation, ruleConstraint, ruleTemplate } from "../admission/constraint-template";
 import { gateConstraints, type GateObject, type GateTemplate, gateTemplates } from "../admission/gate";
 import { celSource, type CelSource, celTemplate } from "../admission/gate/template";
@@ -21,12 +21,15 @@ export const questions = (settings: Settings): Question[] => [
     const template = gateTemplates.find(({ spec }) => spec.crd.spec.names.kind === constraint.kind);
     return { constraint, template: template !== undefined && celSource(template) ? template : undefined };
   }),
-  ...factoryRules({
-    runtimeClasses: settings.runtimeClasses,
-    unjailedServiceAccounts: UNJAILED_STAGES,
-    images: settings.images,
-    stack: { users: [STACK_USER], groups: [] },
-  })
+  ...[
+    ...factoryRules({
+      runtimeClasses: settings.runtimeClasses,
+      unjailedServiceAccounts: UNJAILED_STAGES,
+      images: settings.images,
+      stack: { users: [STACK_USER], groups: [] },
+    }),
+    ...clusterRules(settings.images.components),
+  ]
     .filter(isAboutCreation)
     .map((rule) => ({ constraint: ruleConstraint(rule), template: asked(ruleTemplate(rule)) })),
 ];

@@ -1,5 +1,13 @@
 import { enforcedObjects } from "../../components/lib/admission-policy";
-import { factoryRules, ruleDigest, type RuleObject, teamRuns } from "../../policies/admission";
+import {
+  clusterRules,
+  factoryRules,
+  ruleDigest,
+  type RuleObject,
+  SYSTEM_NAMESPACE,
+  teamRuns,
+} from "../../policies/admission";
+import { absentCases, NOTHING_ABSENT } from "./cases/absent";
 import { accessCases, connectCases } from "./cases/access";
 import type { Case, Request } from "./cases/case";
 import { definitionCases } from "./cases/definitions";
@@ -22,6 +30,8 @@ const cases: Case[] = [
   ...factoryCases("component"),
   ...identityCases("signer", "component"),
 ];
+
+const absent = absentCases("unmarked", "running");
 
 const networked = {
   apiVersion: "node.k8s.io/v1",
@@ -66,19 +76,18 @@ describeWithApiServer("admission", () => {
       pod({}, { name: "plain", namespace: otherSpace }),
       as.operator,
     );
-    await store(
-      `/api/v1/namespaces/${factorySpace}/pods`,
-      pod({}, { name: "component", namespace: factorySpace }),
-      as.operator,
-    );
+    for (const namespace of [factorySpace, SYSTEM_NAMESPACE])
+      await store(`/api/v1/namespaces/${namespace}/pods`, pod({}, { name: "component", namespace }), as.operator);
     await store(
       `/api/v1/namespaces/${factorySpace}/pods`,
       pod({ serviceAccountName: "signer" }, { name: "signer", namespace: factorySpace }),
       as.operator,
     );
     await store("/apis/spire.spiffe.io/v1alpha1/clusterstaticentries", entry("nodes"), as.stack);
-    const named = { ...goodRun, metadata: { ...goodRun.metadata, generateName: undefined, name: "run" } };
-    await store(`${tekton ?? ""}/pipelineruns`, named, as.member);
+    for (const name of ["run", "unmarked"]) {
+      const named = { ...goodRun, metadata: { ...goodRun.metadata, generateName: undefined, name } };
+      await store(`${tekton ?? ""}/pipelineruns`, named, as.member);
+    }
     await store(`${tekton ?? ""}/taskruns`, goodChild, as.tekton);
     const question = {
       apiVersion: "resolution.tekton.dev/v1beta1",
@@ -115,7 +124,7 @@ describeWithApiServer("admission", () => {
   };
 
   test("the API server gives every rule back with the digest that it was written with", async () => {
-    const written = factoryRules(settings)
+    const written = [...factoryRules(settings), ...clusterRules([])]
       .flatMap(enforcedObjects)
       .map((object) => ({ ...object, metadata: { name: `again-${object.metadata.name}` } }));
     const given = written.map(async (object) => {
@@ -126,12 +135,33 @@ describeWithApiServer("admission", () => {
     expect(await Promise.all(given)).toEqual(written.map(ruleDigest));
   });
 
-  test("every condition of every rule is tried", () => {
-    const codes = [...factoryRules(settings), teamRuns({ team: "a", namespace: teamSpace }, [pipeline])].flatMap(
-      ({ validations }) => validations.map(({ code }) => code.replace(/^SSF-(ADMISSION-)?/, "")),
+  test.each(absent.map((one) => [one.code, one.field, one] as const))(
+    "%s is decided on purpose where there is no %s",
+    async (_code, _field, { request, refusedBy }) => {
+      const { status, message } = await ask(request);
+      const refusal = new RegExp(`SSF-(ADMISSION-)?${refusedBy ?? ""} \\S.*; rule: \\S.* fix: \\S`);
+      if (refusedBy === undefined) expect(status < 300 ? "admitted" : message).toBe("admitted");
+      else expect([status, message]).toEqual([403, expect.stringMatching(refusal)]);
+    },
+  );
+
+  const codesOfRules = (): string[] => {
+    const teamRule = teamRuns({ team: "a", namespace: teamSpace }, [pipeline]);
+    const codes = [...factoryRules(settings), ...clusterRules([]), teamRule].flatMap(({ validations }) =>
+      validations.map(({ code }) => code.replace(/^SSF-(ADMISSION-)?/, "")),
     );
+    return [...new Set(codes)];
+  };
+
+  test("every condition of every rule is tried", () => {
     const tried = new Set([...cases, ...connectCases].flatMap(({ code }) => code.match(/(TRIGGER-)?\d+/g) ?? []));
-    expect([...new Set(codes)].filter((code) => !tried.has(code))).toEqual([]);
+    expect(codesOfRules().filter((code) => !tried.has(code))).toEqual([]);
+  });
+
+  test("every condition is asked about an object that lacks what it reads, or reads nothing that may be absent", () => {
+    const asked = new Set(absent.map(({ code }) => code));
+    const unasked = codesOfRules().filter((code) => !asked.has(code));
+    expect(unasked.sort()).toEqual(Object.keys(NOTHING_ABSENT).sort());
   });
 
   test("Kubernetes finds no fault in the types of any expression; in those of a wrong one it does", async () => {

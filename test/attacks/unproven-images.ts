@@ -1,5 +1,6 @@
-import { FACTORY_NAMESPACES } from "../../policies/admission";
+import { FACTORY_NAMESPACES, SYSTEM_NAMESPACE } from "../../policies/admission";
 import { GATE_NAMESPACE } from "../../components/gate";
+import { isOwnCluster } from "../../stacks/outputs";
 import { variants, withValue, type ClusterObject, type Path, type Session } from "../../tools/cli/attack-session";
 import type { Attempt } from "../../tools/cli/attacks";
 import { anyBuilt, jailedPod, type FactoryAttack, type Pod } from "./support";
@@ -40,31 +41,37 @@ const workloadsOf = ({ metadata, spec }: Pod): ClusterObject[] => {
 const inEveryWorkload = ({ admin }: Session, pod: Pod): Attempt[] =>
   workloadsOf(pod).map((object) => ({ name: `in a ${object.kind}`, run: () => admin.wouldCreate(object) }));
 
-/** Another program in the namespaces of the factory itself, whose pods decide about all others. */
-const inTheFactory = async (session: Session): Promise<Attempt[]> => {
-  const names = await session.kubectl.text(["get", "namespaces", "--output=jsonpath={.items[*].metadata.name}"]);
+/** The namespaces of the factory itself, whose pods decide about all others, and of its cluster. */
+const ownNamespaces = async ({ kubectl, factory }: Session): Promise<string[]> => {
+  const names = await kubectl.text(["get", "namespaces", "--output=jsonpath={.items[*].metadata.name}"]);
   const present = FACTORY_NAMESPACES.filter((namespace) => names.split(" ").includes(namespace));
-  return present.map((namespace) => {
-    const pod = workload(session, session.image("stage-go").replace(/[0-9a-f]{64}$/, "0".repeat(64)));
+  return isOwnCluster(factory) ? [...present, SYSTEM_NAMESPACE] : present;
+};
+
+/** A pod in each of these namespaces, under the name of what is tried. */
+const inEach = (session: Session, namespaces: readonly string[], what: string, image: string): Attempt[] =>
+  namespaces.map((namespace) => {
+    const pod = workload(session, image);
     return {
-      name: `another program in ${namespace}`,
+      name: `${what} in ${namespace}`,
       run: () => session.admin.wouldCreate({ ...pod, metadata: { ...pod.metadata, namespace } }),
     };
   });
-};
 
 export const unprovenImages: FactoryAttack = {
   name: "unproven-images",
   covers:
     "Images that no pipeline of the factory built, in every kind of workload, and behind the names of those that one did.",
   tries: "to start, behind the gate and in the factory itself, images that nothing proves",
-  refusal: { by: ["admission policy"], message: /SSF-GATE-\d+|SSF-ADMISSION-023/ },
-  control: "The same workloads with an image that the factory has built are accepted.",
+  refusal: { by: ["admission policy"], message: /SSF-GATE-\d+|SSF-ADMISSION-02[34]/ },
+  control: "The same workloads with an image that the factory has built, or that its lock file lists, are accepted.",
   prepare: async (session) => {
     const { admin, team } = session;
     const built = await anyBuilt(session);
     const [repository = "", digest = ""] = built.split("@");
     const unknown = `${repository}@sha256:${"0".repeat(64)}`;
+    const own = await ownNamespaces(session);
+    const listed = session.image("stage-go");
     const good = workload(session, built);
     const bad = workload(session, unknown);
     const second = (name: string, reference: string) => ({ ...good.spec.containers[0], name, image: reference });
@@ -105,7 +112,8 @@ export const unprovenImages: FactoryAttack = {
           ],
         ]),
         ...inEveryWorkload(session, bad),
-        ...(await inTheFactory(session)),
+        ...inEach(session, own, "another program", listed.replace(/[0-9a-f]{64}$/, "0".repeat(64))),
+        ...inEach(session, own, "a program by its tag", listed.replace(/@.*/, ":latest")),
       ],
       controls: [
         { name: "the image as it was built", run: () => admin.wouldCreate(good) },
@@ -114,6 +122,7 @@ export const unprovenImages: FactoryAttack = {
           run: () => admin.wouldCreate(withValue(good, IMAGE_OF_WORKLOAD, `${repository}:latest@${digest}`)),
         },
         ...inEveryWorkload(session, good),
+        ...inEach(session, own, "a program of the lock file", listed),
       ],
     };
   },

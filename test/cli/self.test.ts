@@ -16,7 +16,7 @@ import {
 } from "../../tools/cli/self-requests";
 import { allUp } from "../../tools/cli/verbs/status";
 import { describeSelf, selfOutcome } from "../../tools/cli/verbs/verify-self";
-import { factoryRules } from "../../policies/admission";
+import { clusterRules, factoryRules } from "../../policies/admission";
 import { gateConstraints, generatedRules } from "../../policies/admission/gate";
 import { goodRun } from "../admission/cases/runs";
 import type { Kubectl } from "../../tools/cli/kubectl";
@@ -579,7 +579,8 @@ test("there is a question for every rule, and nothing that it asks is stored", (
     stack: { users: [], groups: [] },
   };
   const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
-  const rules = [...factoryRules(settings).map(({ name }) => name), "ssf-runs-team-a", ...gateRules].sort();
+  const shared = [...factoryRules(settings), ...clusterRules([])].map(({ name }) => name);
+  const rules = [...shared, "ssf-runs-team-a", ...gateRules].sort();
   const asked = questions(world);
   expect(asked.map(({ rule }) => rule).sort()).toEqual(rules);
   for (const { bad: refused, good: admitted } of asked)

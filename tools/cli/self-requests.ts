@@ -2,7 +2,7 @@ import { GATE_NAMESPACE } from "../../components/gate";
 import { STAGE_LABEL } from "../../components/lib/labels";
 import type { Workload } from "../../components/lib/workload-api";
 import type { PipelineRun } from "../../pipelines";
-import { FACTORY_NAMESPACES, type FactoryImages, users } from "../../policies/admission";
+import { FACTORY_NAMESPACES, type FactoryImages, SYSTEM_NAMESPACE, users } from "../../policies/admission";
 import { FactoryError } from "../../components/lib/errors";
 import type { Kubectl } from "./kubectl";
 import type { Check } from "./provenance";
@@ -111,9 +111,9 @@ export const questions = (world: RequestWorld): Question[] => {
     },
   });
   const goodPod = create(podOf());
-  const componentOf = (runs: string) => {
+  const componentOf = (where: string, runs: string) => {
     const { metadata, spec, ...kind } = podOf({ runtimeClassName: undefined }, {}, runs);
-    return { ...kind, metadata: { ...metadata, namespace: FACTORY_NAMESPACES[0] }, spec };
+    return { ...kind, metadata: { ...metadata, namespace: where }, spec };
   };
   const [identityUser] = images.identityUsers;
   const signedInAs = ({ namespace: where, serviceAccount: serviceAccountName }: Workload, runs: string) => {
@@ -195,11 +195,16 @@ export const questions = (world: RequestWorld): Question[] => {
       bad: create(podOf({ hostAliases: [{ ip: "192.0.2.1", hostnames: ["a.test"] }] })),
       good: goodPod,
     },
-    {
-      rule: "ssf-factory-images",
-      bad: create(componentOf(strange)),
-      good: create(componentOf(images.components[0] ?? "")),
-    },
+    ...(
+      [
+        ["ssf-factory-images", FACTORY_NAMESPACES[0]],
+        ["ssf-system-images", SYSTEM_NAMESPACE],
+      ] as const
+    ).map(([rule, where]) => ({
+      rule,
+      bad: create(componentOf(where, strange)),
+      good: create(componentOf(where, images.components[0] ?? "")),
+    })),
     ...(identityUser === undefined
       ? []
       : [

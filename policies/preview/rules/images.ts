@@ -1,10 +1,10 @@
-import { FACTORY_NAMESPACES } from "../../admission";
+import { FACTORY_NAMESPACES, SYSTEM_NAMESPACE } from "../../admission";
 import { describePath, isObject, isWithin, namespaceOf, type Path, type PreviewedResource, textsOf } from "../resource";
 import { notChecked, passed, type PreviewRule, together, type Verdicts, violation } from "../rule";
 import type { Settings } from "../settings";
 
 /** Namespaces that hold nothing but the factory and its cluster. */
-const OWN_NAMESPACES: readonly string[] = [...FACTORY_NAMESPACES, "kube-system"];
+const OWN_NAMESPACES: readonly string[] = [...FACTORY_NAMESPACES, SYSTEM_NAMESPACE];
 
 /** Where the form of a pod, or of a stage, stands in each kind that has one. */
 const PODS: Readonly<Record<string, Path>> = {

@@ -109,7 +109,8 @@ const refusedReferences: [attempt: string, code: string, spec: object][] = [
   ],
 ];
 
-const inBareSpace = (
+/** A run where the team has no rule of its own. */
+export const inBareSpace = (
   spec: object,
   run: { metadata: object; spec: object } = goodRun,
   by: Request["as"] = as.operator,

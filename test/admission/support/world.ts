@@ -1,4 +1,5 @@
 import { Admission } from "../../../components/admission";
+import { ClusterAdmission } from "../../../components/cluster-admission";
 import { TEAM_LABEL } from "../../../components/lib/labels";
 import type { KubernetesObject } from "../../../components/lib/manifests";
 import { NetworkPolicies } from "../../../components/lib/network-policies";
@@ -6,7 +7,7 @@ import { spireCrds } from "../../../components/spire";
 import { coreObjects } from "../../../components/tekton";
 import { Team } from "../../../components/team";
 import { unsignedTeamPipeline, verificationPolicyOf } from "../../../pipelines";
-import { type FactoryImages, triggerOf, users } from "../../../policies/admission";
+import { type FactoryImages, SYSTEM_NAMESPACE, triggerOf, users } from "../../../policies/admission";
 import { readToolchain, source } from "../../../stacks/toolchain";
 import { teamArgs, testKeys } from "../../pipelines/fixtures";
 import { render, type Rendered, testImage } from "../../support/render";
@@ -56,6 +57,11 @@ const admission = (images: FactoryImages) => () =>
     stackUsers: ["kubernetes-admin"],
     stackGroups: ["kubeadm:cluster-admins", "system:masters"],
   });
+
+const clusterAdmission =
+  ({ components }: FactoryImages) =>
+  () =>
+    new ClusterAdmission("cluster-admission", { images: components });
 
 const team = () =>
   new Team("team", {
@@ -174,12 +180,13 @@ export const startWorld = async (images = listedImages): Promise<ApiServer> => {
     for (const name of ["jailed", "networked", "foreign"]) await make(runtimeClass(name));
     for (const who of [as.stack, as.operator])
       await server.askUntil(isDone, "GET", "/apis/node.k8s.io/v1/runtimeclasses", undefined, who);
-    for (const object of objectsOf((await render(admission(images))).resources)) await make(object, as.stack);
+    for (const program of [clusterAdmission(images), admission(images)])
+      for (const object of objectsOf((await render(program)).resources)) await make(object, as.stack);
     for (const name of [otherSpace, ...ownSpaces])
       await make({ apiVersion: "v1", kind: "Namespace", metadata: { name } }, as.operator);
     const labels = { [TEAM_LABEL]: "bare" };
     await make({ apiVersion: "v1", kind: "Namespace", metadata: { name: bareSpace, labels } }, as.stack);
-    for (const name of [otherSpace, ...ownSpaces]) await make(account(name), as.operator);
+    for (const name of [otherSpace, ...ownSpaces, SYSTEM_NAMESPACE]) await make(account(name), as.operator);
     for (const { namespace, serviceAccount } of images.identityUsers)
       await make(account(namespace, serviceAccount), as.operator);
 

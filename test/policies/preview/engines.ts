@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { factoryRules, UNJAILED_STAGES } from "../../../policies/admission";
+import { clusterRules, factoryRules, UNJAILED_STAGES } from "../../../policies/admission";
 import { isAboutCreation, ruleConstraint, ruleTemplate } from "../../../policies/admission/constraint-template";
 import { gateConstraints, type GateObject, type GateTemplate, gateTemplates } from "../../../policies/admission/gate";
 import { celSource } from "../../../policies/admission/gate/template";
@@ -27,12 +27,15 @@ const inForce: { template: GateTemplate; constraint: GateObject }[] = [
       .filter((template) => template.spec.crd.spec.names.kind === constraint.kind && celSource(template) !== undefined)
       .map((template) => ({ template, constraint })),
   ),
-  ...factoryRules({
-    runtimeClasses: { jailed: "jailed", networked: "networked" },
-    unjailedServiceAccounts: UNJAILED_STAGES,
-    images: lockedImages,
-    stack: { users: [as.stack.user], groups: [] },
-  })
+  ...[
+    ...factoryRules({
+      runtimeClasses: { jailed: "jailed", networked: "networked" },
+      unjailedServiceAccounts: UNJAILED_STAGES,
+      images: lockedImages,
+      stack: { users: [as.stack.user], groups: [] },
+    }),
+    ...clusterRules(lockedImages.components),
+  ]
     .filter(isAboutCreation)
     .map((rule) => ({ template: ruleTemplate(rule), constraint: ruleConstraint(rule) })),
 ];

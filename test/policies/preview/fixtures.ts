@@ -1,4 +1,5 @@
 import { GATE_LABEL, TEAM_LABEL } from "../../../components/lib/labels";
+import { SYSTEM_NAMESPACE } from "../../../policies/admission";
 import { factoryImages } from "../../../stacks/factory-images";
 import { readToolchain } from "../../../stacks/toolchain";
 import { bareSpace, factorySpace, otherSpace, teamSpace } from "../../admission/support/world";
@@ -38,6 +39,7 @@ export const namespaces: TestObject[] = Object.entries({
   [otherSpace]: {},
   [factorySpace]: {},
   [identityUser.namespace]: {},
+  [SYSTEM_NAMESPACE]: {},
   [gatedSpace]: { [GATE_LABEL]: "" },
 }).map(([name, labels]) => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } }));
 
@@ -180,6 +182,13 @@ const podFixtures: Fixture[] = [
     bad: asIdentityUser({ command: ["/usr/bin/docker-credential-spiffe", "get"] }),
     good: asIdentityUser({}),
   },
+  {
+    code: "SSF-ADMISSION-026",
+    attempt: "a program of its own beside Kubernetes'",
+    looksAt: "spec.containers.0.image",
+    bad: pod(SYSTEM_NAMESPACE, { containers: [container({ image: strange })] }),
+    good: pod(SYSTEM_NAMESPACE),
+  },
 ];
 
 const resolved = (kind: string) => ({
@@ -321,6 +330,94 @@ const gateFixtures: Fixture[] = [
 
 /** Every rule of the gate that a stack can break. */
 export const fixtures: Fixture[] = [...podFixtures, ...tektonFixtures, ...gateFixtures];
+
+/** An object that lacks a field which a condition reads, and what must come of it. */
+export interface AbsentFixture {
+  /** Code of the condition. */
+  code: string;
+  /** What is not there. */
+  field: string;
+  object: TestObject;
+  /** Codes under which it is refused. */
+  codes: readonly string[];
+}
+
+const lacking = (code: string, field: string, object: TestObject, ...codes: string[]): AbsentFixture => ({
+  code,
+  field,
+  object,
+  codes,
+});
+
+/** Those that are refused for it, and those that are let through. */
+export const absentFixtures: AbsentFixture[] = [
+  ...["001", "003"].map((code) =>
+    lacking(
+      `SSF-ADMISSION-${code}`,
+      "spec.runtimeClassName",
+      pod(teamSpace, { runtimeClassName: undefined }),
+      "SSF-ADMISSION-001",
+    ),
+  ),
+  ...[
+    ["001", "serviceAccountName"],
+    ["002", "serviceAccountName"],
+    ["005", "schedulerName"],
+    ["008", "automountServiceAccountToken"],
+    ["010", "volumes"],
+    ["011", "shareProcessNamespace"],
+  ].map(([code = "", field = ""]) =>
+    lacking(`SSF-ADMISSION-${code}`, `spec.${field}`, pod(teamSpace, { [field]: undefined })),
+  ),
+  lacking(
+    "SSF-ADMISSION-004",
+    "spec.dnsConfig.nameservers",
+    pod(teamSpace, { dnsConfig: { options: [{ name: "ndots" }] } }),
+  ),
+  lacking("SSF-ADMISSION-006", "spec.containers[].env", pod(teamSpace)),
+  lacking("SSF-ADMISSION-007", "spec.initContainers", pod(teamSpace)),
+  lacking(
+    "SSF-ADMISSION-009",
+    "spec.volumes[].csi.readOnly",
+    pod(teamSpace, volume({ csi: { driver: "csi.spiffe.io" } })),
+    "SSF-ADMISSION-009",
+  ),
+  lacking("SSF-ADMISSION-020", "metadata.labels", pod(teamSpace)),
+  lacking("SSF-ADMISSION-021", "metadata.annotations", pod(teamSpace)),
+  lacking("SSF-ADMISSION-023", "spec.initContainers", pod(factorySpace)),
+  ...["024", "025"].map((code) => lacking(`SSF-ADMISSION-${code}`, "spec.initContainers", asIdentityUser({}))),
+  lacking("SSF-ADMISSION-026", "spec.initContainers", pod(SYSTEM_NAMESPACE)),
+  lacking("SSF-ADMISSION-031", "spec.pipelineRef.resolver", run({ pipelineRef: {} }), "SSF-ADMISSION-031"),
+  lacking("SSF-TRIGGER-003", "spec.params", run({})),
+  lacking("SSF-GATE-001", "containers[].image", deployment(only({ image: undefined })), "SSF-GATE-001"),
+  lacking(
+    "SSF-GATE-007",
+    "containers[].securityContext",
+    deployment(only({ securityContext: undefined })),
+    "SSF-GATE-007",
+  ),
+  lacking("SSF-GATE-008", "containers[].resources", deployment(only({ resources: undefined })), "SSF-GATE-008"),
+  lacking(
+    "SSF-GATE-009",
+    "automountServiceAccountToken",
+    deployment({ automountServiceAccountToken: undefined }),
+    "SSF-GATE-009",
+  ),
+  lacking(
+    "SSF-ADMISSION-030",
+    "spec.pipelineRef",
+    run({ pipelineRef: undefined }),
+    "SSF-ADMISSION-030",
+    "SSF-ADMISSION-031",
+  ),
+];
+
+/** Conditions that read nothing of an object that may be absent, with why. */
+export const NOTHING_ABSENT: Readonly<Record<string, string>> = {
+  "SSF-ADMISSION-032": "asks who makes the object",
+  "SSF-ADMISSION-051": "refuses all",
+  "SSF-ADMISSION-052": "asks who makes the object",
+};
 
 /** What a stack may do, since its user brings the stacks up; nobody else may. */
 export const allowedToStacks: TestObject[] = [

@@ -10,11 +10,14 @@ import type { Settings } from "../../../policies/preview/settings";
 import { readToolchain } from "../../../stacks/toolchain";
 import { describeWith } from "../../support/programs";
 import {
+  type AbsentFixture,
+  absentFixtures,
   allowedToStacks,
   type Fixture,
   fixtures,
   lockedImages,
   namespaces,
+  NOTHING_ABSENT,
   type TestObject,
   UNBREAKABLE,
 } from "./fixtures";
@@ -102,6 +105,16 @@ describeWith("gator")("what the gate would say of a preview", () => {
     );
     const tried = new Set(fixtures.map(({ code }) => code));
     expect(codes.filter((code) => !tried.has(code)).sort()).toEqual(Object.keys(UNBREAKABLE).sort());
+  });
+
+  test("every such condition is decided on purpose where what it reads is absent, or reads nothing that may be", () => {
+    const nameOf = ({ code, field }: AbsentFixture) => `${code} without ${field}`;
+    const verdicts = verdictsOf(absentFixtures.map((one) => resource(nameOf(one), one.object)));
+    const decided = absentFixtures.map((one) => [nameOf(one), verdicts(nameOf(one)).refused.sort()]);
+    expect(decided).toEqual(absentFixtures.map((one) => [nameOf(one), one.codes]));
+    const asked = new Set(absentFixtures.map(({ code }) => code));
+    const unasked = fixtures.map(({ code }) => code).filter((code) => !asked.has(code));
+    expect([...new Set(unasked)].sort()).toEqual(Object.keys(NOTHING_ABSENT).sort());
   });
 
   test("who brings the stacks up may make what only they may make", () => {

@@ -5,11 +5,14 @@ import { type ApiServer } from "../../admission/support/api-server";
 import { as, startWorld } from "../../admission/support/world";
 import { describeWith } from "../../support/programs";
 import { byApiServer, byGator, byPack, collectionOf, isOneOf, type Refusals } from "./engines";
-import { cases, fixtures, gatedSpace, lockedImages, namespaces, type TestObject } from "./fixtures";
+import { absentFixtures, cases, fixtures, gatedSpace, lockedImages, namespaces, type TestObject } from "./fixtures";
 
 jest.setTimeout(300_000);
 
-const objects = new Map([...cases].map(([name, { object }]) => [name, object]));
+const objects = new Map([
+  ...[...cases].map(([name, { object }]): [string, TestObject] => [name, object]),
+  ...absentFixtures.map(({ code, field, object }): [string, TestObject] => [`${code} without ${field}`, object]),
+]);
 
 /** The gate's templates in CEL as policies of the API server, as Gatekeeper makes them; it knows the same variable. */
 const gatePolicies = gateConstraints.flatMap(({ kind }): TestObject[] => {

@@ -1,7 +1,8 @@
 import { COMPONENTS } from "../../../components/workloads";
-import { factoryRules } from "../../../policies/admission";
+import { clusterRules, factoryRules } from "../../../policies/admission";
 import { gateConstraints, generatedRules } from "../../../policies/admission/gate";
 import { factoryImages } from "../../../stacks/factory-images";
+import { isOwnCluster } from "../../../stacks/outputs";
 import { readToolchain } from "../../../stacks/toolchain";
 import { goodRunOf } from "../attack-session";
 import { builtImage } from "../built-image";
@@ -44,7 +45,8 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
   const gateRules = gateConstraints.map(({ metadata }) => metadata.name);
   const settings = { runtimeClasses, unjailedServiceAccounts: [], images, stack: { users: [], groups: [] } };
   const teamRules = teams.map(({ namespace }) => `ssf-runs-${namespace}`);
-  const expected = [...factoryRules(settings).map(({ name }) => name), ...teamRules];
+  const ownRules = isOwnCluster(factory) ? clusterRules(images.components) : [];
+  const expected = [...[...factoryRules(settings), ...ownRules].map(({ name }) => name), ...teamRules];
   const checks = checkObjects(objects, {
     images: images.components,
     teamImages: images.stages,
