@@ -4,6 +4,7 @@ import { Agent, request, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { FactoryError } from "../../components/lib/errors";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
+import type { Checkpoint } from "../../tools/cli/checkpoint";
 import { envelopeMediaType } from "../../tools/cli/registry";
 import { type CheckerSettings, imageChecker } from "../../tools/gate/checker";
 import {
@@ -115,6 +116,7 @@ let trusted: CheckerSettings["trusted"];
 let registry: RequestListener;
 let log: RequestListener;
 let asked: number;
+let remembered: Checkpoint | undefined;
 const servers: Server[] = [];
 const ports = { registry: 0, log: 0, cluster: 0, provider: 0 };
 
@@ -148,6 +150,10 @@ const startProvider = async (registryCa = certificates.registry, deadlineMillise
       `${registryName}:5000`,
     ),
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
+    memory: () => ({
+      read: () => Promise.resolve(remembered),
+      write: (news) => Promise.resolve(void (remembered = news)),
+    }),
   });
   const verdicts = new Verdicts({ check, deadlineMilliseconds, keepMilliseconds: 60_000 });
   const server = openProvider({
@@ -178,6 +184,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   asked = 0;
+  remembered = undefined;
   records = [record()];
   trusted = () =>
     Promise.resolve({

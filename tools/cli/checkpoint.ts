@@ -46,23 +46,31 @@ export interface CheckpointMemory {
 }
 
 /**
+ * A checkpoint as it was remembered.
+ *
+ * @param place where it was kept
+ * @throws FactoryError `SSF-VERIFY-006` when it is anything else
+ */
+export const rememberedCheckpoint = (note: string, publicKeyPem: string, place: string): Checkpoint => {
+  const checkpoint = openCheckpoint(note, publicKeyPem);
+  if (checkpoint !== undefined) return checkpoint;
+  throw new FactoryError({
+    code: "SSF-VERIFY-006",
+    path: place,
+    given: "no checkpoint that the factory's log signed",
+    rule: "The last checkpoint of the log that was seen must stay as it was, or nothing shows that the log only grew.",
+    fix: "Restore it from a backup; where it is removed, the log is next taken as it then is.",
+  });
+};
+
+/**
  * Keeps checkpoints of the log with that key in a file, as the log signed them.
  *
  * @throws FactoryError `SSF-VERIFY-006`, on reading, when the file holds anything else
  */
 export const checkpointMemory = (file: string, publicKeyPem: string): CheckpointMemory => ({
-  read: async () => {
-    if (!existsSync(file)) return undefined;
-    const checkpoint = openCheckpoint(await readFile(file, "utf8"), publicKeyPem);
-    if (checkpoint !== undefined) return checkpoint;
-    throw new FactoryError({
-      code: "SSF-VERIFY-006",
-      path: file,
-      given: "no checkpoint that the factory's log signed",
-      rule: "The last checkpoint of the log that was seen must stay as it was, or nothing shows that the log only grew.",
-      fix: "Restore the file from a backup; without it, the next verify takes the log as it then is.",
-    });
-  },
+  read: async () =>
+    existsSync(file) ? rememberedCheckpoint(await readFile(file, "utf8"), publicKeyPem, file) : undefined,
   write: async ({ note }) => {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
     const written = `${file}.${process.pid}`;

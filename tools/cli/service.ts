@@ -28,8 +28,16 @@ export interface Answer {
   body: Buffer;
 }
 
-/** Reads a path of a service, which begins with a slash. */
-export type Get = (path: string, accept: string) => Promise<Answer>;
+/** What is sent in place of a mere question. */
+export interface Sent {
+  method: string;
+  /** Media type of the body. */
+  type: string;
+  body: string;
+}
+
+/** Asks a path of a service, which begins with a slash; without anything sent, it only reads. */
+export type Ask = (path: string, accept: string, sent?: Sent) => Promise<Answer>;
 
 const sizeLimit = 32 << 20;
 
@@ -38,11 +46,11 @@ const sizeLimit = 32 << 20;
  *
  * @param unreadable the error for an address from which no answer came, for that reason
  */
-export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Get => {
+export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Ask => {
   const { host, localPort, caPem, auth, bearer, timeoutMilliseconds = 30_000, connections = 1 } = access;
   const [servername = "", ownPort = "443"] = host.split(":");
   const agent = new Agent({ keepAlive: true, maxSockets: connections, servername, ca: caPem });
-  return (path, accept) =>
+  return (path, accept, sent) =>
     new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(unreadable(`https://${host}${path}`, error.message));
       const outgoing = request(
@@ -50,9 +58,15 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
           host: localPort === undefined ? servername : "127.0.0.1",
           port: localPort ?? Number(ownPort),
           agent,
+          method: sent?.method,
           path,
           auth,
-          headers: { host, accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer()}` }) },
+          headers: {
+            host,
+            accept,
+            ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer()}` }),
+            ...(sent === undefined ? {} : { "content-type": sent.type }),
+          },
           timeout: timeoutMilliseconds,
         },
         (response) => {
@@ -69,6 +83,6 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
       );
       outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within ${timeoutMilliseconds / 1000} s`)));
       outgoing.on("error", fail);
-      outgoing.end();
+      outgoing.end(sent?.body);
     });
 };

@@ -1,5 +1,5 @@
 import type { TeamRecord } from "../../policies/admission/gate/records";
-import type { Checkpoint, CheckpointMemory } from "../cli/checkpoint";
+import type { CheckpointMemory } from "../cli/checkpoint";
 import { checkImage } from "../cli/image-checks";
 import { askLog, openLog } from "../cli/log";
 import { allHeld, bestOf, type Check } from "../cli/provenance";
@@ -11,6 +11,8 @@ import type { Trusted } from "../cli/trusted";
 export interface CheckerSettings {
   registry: RegistryAccess;
   log: ServiceAccess;
+  /** Where checkpoints of the log with that key are kept. */
+  memory: (logPublicKeyPem: string) => CheckpointMemory;
   /** Builder that every image must name. */
   builderId: string;
   /** Whose signatures count. */
@@ -19,25 +21,11 @@ export interface CheckerSettings {
   records: (image: string) => Promise<readonly TeamRecord[]>;
 }
 
-/** Remembers the largest checkpoint of this process, and starts with trust in the first one. */
-const processMemory = (): CheckpointMemory => {
-  let last: Checkpoint | undefined;
-  return {
-    read: () => Promise.resolve(last),
-    write: (checkpoint) => {
-      // Another question may have been answered meanwhile.
-      if (last === undefined || checkpoint.size > last.size) last = checkpoint;
-      return Promise.resolve();
-    },
-  };
-};
-
 /**
  * Checks images of the teams as `factory verify` does, from within the cluster. An image holds when it holds under one of its
  * team's records: what was built by earlier definitions of the team may still run.
  */
 export const imageChecker = (settings: CheckerSettings): ((image: ImageReference) => Promise<Check[]>) => {
-  const memory = processMemory();
   const log = openLog(settings.log);
   const registry = openRegistry(settings.registry);
   const { builderId } = settings;
@@ -51,7 +39,7 @@ export const imageChecker = (settings: CheckerSettings): ((image: ImageReference
       const source = sources[name.slice(repository.length + 1)];
       const expected = { ...record, stageImages, builderId, signature, source };
       const checks = await checkImage(image, registry, expected, (entry) =>
-        askLog(log, entry, logPublicKeyPem, memory),
+        askLog(log, entry, logPublicKeyPem, settings.memory(logPublicKeyPem)),
       );
       if (allHeld(checks)) return checks;
       results.push(checks);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describeProblem, FactoryError } from "../../components/lib/errors";
 import { deadlines } from "../../policies/admission/gate/deadlines";
 import {
+  VERIFIER_CHECKPOINTS,
   VERIFIER_FILES,
   VERIFIER_NAMESPACE,
   VERIFIER_PORT,
@@ -10,6 +11,7 @@ import {
 import { httpsFiles, readTrust } from "../../trust";
 import { trustedFor } from "../cli/trusted";
 import { imageChecker } from "./checker";
+import { keptCheckpoints } from "./checkpoints";
 import { openProvider } from "./provider";
 import { teamRecords } from "./team-records";
 import { Verdicts } from "./verdicts";
@@ -40,6 +42,12 @@ const main = (): void => {
   const { registry, log, trust, builderId } = settings;
   // Shorter than the deadline, so that a verdict names what did not answer.
   const service = { timeoutMilliseconds: deadlines.verifierMilliseconds - 500, connections: 8 };
+  const apiServer = {
+    host: "kubernetes.default.svc",
+    caPem: text(`${account}/ca.crt`),
+    bearer: () => text(`${account}/token`),
+    ...service,
+  };
   const check = imageChecker({
     registry: {
       ...registry,
@@ -48,21 +56,13 @@ const main = (): void => {
       password: text(VERIFIER_FILES.password),
     },
     log: { ...log, ...service },
+    memory: keptCheckpoints(apiServer, VERIFIER_NAMESPACE, VERIFIER_CHECKPOINTS),
     builderId,
     trusted: kept(async () => {
       const source = { rootJson: trust.rootJson, read: httpsFiles(trust), directory: VERIFIER_FILES.cache };
       return trustedFor(await readTrust(source), builderId);
     }),
-    records: teamRecords(
-      {
-        host: "kubernetes.default.svc",
-        caPem: text(`${account}/ca.crt`),
-        bearer: () => text(`${account}/token`),
-        ...service,
-      },
-      VERIFIER_NAMESPACE,
-      registry.host,
-    ),
+    records: teamRecords(apiServer, VERIFIER_NAMESPACE, registry.host),
   });
   const verdicts = new Verdicts({
     check,
