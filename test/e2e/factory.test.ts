@@ -21,6 +21,7 @@ import { container, hostInventory } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { probe } from "./probe";
+import { describeRestarts } from "./restarts";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
 import { describeTeams } from "./teams";
@@ -323,7 +324,9 @@ describeEgress(() => ({ kubectl, team, shared }));
 
 describeTriggers(() => ({ kubectl, team }));
 
-describeSignatures(() => ({ kubectl, team, shared }));
+describeSignatures(factory, () => ({ kubectl, team, shared }));
+
+describeRestarts(factory, () => ({ kubectl, team, shared, image }));
 
 describeParity(() => ({ kubectl, image }));
 

@@ -4,7 +4,7 @@ import { Agent, request, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { FactoryError } from "../../components/lib/errors";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
-import type { Checkpoint } from "../../tools/cli/checkpoint";
+import type { CheckpointMemory } from "../../tools/cli/checkpoint";
 import { envelopeMediaType } from "../../tools/cli/registry";
 import { type CheckerSettings, imageChecker } from "../../tools/gate/checker";
 import {
@@ -17,7 +17,7 @@ import {
 import { openProvider } from "../../tools/gate/provider";
 import { teamRecords } from "../../tools/gate/team-records";
 import { Verdicts } from "../../tools/gate/verdicts";
-import { serve } from "../cli/support/log";
+import { ownMemory, serve } from "../cli/support/log";
 import { attestation, expectations, intotoBody, services, signEnvelope, statement } from "../cli/support/provenance";
 import { certificateFor, listen } from "../cli/support/tls";
 
@@ -116,7 +116,7 @@ let trusted: CheckerSettings["trusted"];
 let registry: RequestListener;
 let log: RequestListener;
 let asked: number;
-let remembered: Checkpoint | undefined;
+let memory: CheckpointMemory;
 const servers: Server[] = [];
 const ports = { registry: 0, log: 0, cluster: 0, provider: 0 };
 
@@ -150,10 +150,7 @@ const startProvider = async (registryCa = certificates.registry, deadlineMillise
       `${registryName}:5000`,
     ),
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
-    memory: () => ({
-      read: () => Promise.resolve(remembered),
-      write: (news) => Promise.resolve(void (remembered = news)),
-    }),
+    memory: () => memory,
   });
   const verdicts = new Verdicts({ check, deadlineMilliseconds, keepMilliseconds: 60_000 });
   const server = openProvider({
@@ -184,7 +181,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   asked = 0;
-  remembered = undefined;
+  memory = ownMemory();
   records = [record()];
   trusted = () =>
     Promise.resolve({

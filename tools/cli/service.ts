@@ -1,5 +1,4 @@
 import { Agent, request } from "node:https";
-import type { FactoryError } from "../../components/lib/errors";
 
 /** How to reach a service of the cluster. */
 export interface ServiceAccess {
@@ -46,7 +45,7 @@ const sizeLimit = 32 << 20;
  *
  * @param unreadable the error for an address from which no answer came, for that reason
  */
-export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Ask => {
+export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => Error): Ask => {
   const { host, localPort, caPem, auth, bearer, timeoutMilliseconds = 30_000, connections = 1 } = access;
   const [servername = "", ownPort = "443"] = host.split(":");
   const agent = new Agent({ keepAlive: true, maxSockets: connections, servername, ca: caPem });
