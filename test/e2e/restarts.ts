@@ -64,15 +64,30 @@ const notReady = async (kubectl: ProbeContext["kubectl"], since: Date): Promise<
     .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
 };
 
+/** Nodes whose kubelet the API server does not reach, as it must for logs and forwarded ports. */
+const unreached = async (kubectl: ProbeContext["kubectl"], nodes: readonly string[]): Promise<string[]> => {
+  const reached = nodes.map((node) =>
+    kubectl.text(["get", `--raw=/api/v1/nodes/${node}/proxy/healthz`]).then(
+      () => [],
+      (error: unknown) => [`node ${node}: ${String(error)}`],
+    ),
+  );
+  return (await Promise.all(reached)).flat();
+};
+
 /** Stops every node as a power failure does, starts it again, and waits until everything that ran before runs again. */
 export const restartNodes = async (kubectl: ProbeContext["kubectl"]): Promise<void> => {
-  const nodes = await kubectl.text(["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"]);
+  const names = await kubectl.text(["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"]);
+  const nodes = names.split(" ");
   // Kubernetes tells times by the second.
   const since = new Date(Math.floor(Date.now() / 1000) * 1000);
-  container("restart", "--time=0", ...nodes.split(" "));
+  container("restart", "--time=0", ...nodes);
   let missing: string[] = [];
   for (let tries = 420; tries > 0; tries--) {
-    missing = await notReady(kubectl, since).catch((error: unknown) => [String(error)]);
+    missing = [
+      ...(await notReady(kubectl, since).catch((error: unknown) => [String(error)])),
+      ...(await unreached(kubectl, nodes)),
+    ];
     if (missing.length === 0) break;
     await pause();
   }
@@ -117,7 +132,10 @@ export const describeRestarts = (
         expect((await log.checkpoint()).size).toBeGreaterThanOrEqual(size + numbers.length);
         expect(await authorityChain(context())).toEqual(chain);
         expect((await factory("verify", image)).code).toBe(0);
-        expect((await factory("status")).code).toBe(0);
+        const { code, stdout } = await factory("status", "--json");
+        const { components } = JSON.parse(stdout) as { components: { name: string; ready: number; wanted: number }[] };
+        expect(components.filter(({ ready, wanted }) => ready < wanted)).toEqual([]);
+        expect(code).toBe(0);
       },
       20 * minutes,
     );
