@@ -114,15 +114,14 @@ export const describeSignatures = (
             const late = await givenUpImage(context(), known);
             await expect(shop.ask(late)).rejects.toThrow(/SSF-GATE-002 .*no (signed statement|log entry) lies beside/);
             await scale(kubectl, log, 1);
-            const ended = await built;
-            expect(ended.code).toBe(0);
-            expect((JSON.parse(ended.stdout) as { image: string }).image).toBe(late);
-            await expect(shop.ask(late)).resolves.toBeUndefined();
-
             await batches.around(registry, { stays: true });
             await scale(kubectl, registry, 1);
             await batches.around(identities, { stays: false });
             await waitForRuns(context(), batches.names, "are signed and in the log", ({ signed }) => signed);
+            const ended = await built;
+            expect(ended.code).toBe(0);
+            expect((JSON.parse(ended.stdout) as { image: string }).image).toBe(late);
+            await expect(shop.ask(late)).resolves.toBeUndefined();
             return batches;
           });
           expect(names).toHaveLength(50);
@@ -134,6 +133,7 @@ export const describeSignatures = (
           expect(await remembered.faults(logged)).toEqual([]);
           expect((await remembered.checkpoint()).size).toBeGreaterThanOrEqual(size + 51);
         } finally {
+          for (const service of [log, authority, registry]) await scale(kubectl, service, 1);
           await shop.close();
           rmSync(directory, { recursive: true });
         }
