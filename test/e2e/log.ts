@@ -9,11 +9,12 @@ export class RememberedLog {
 
   constructor(private readonly context: () => ProbeContext) {}
 
-  /** What the log says of itself now, signed. */
+  /** What the log says of itself now, signed; the first one is remembered. */
   checkpoint = (): Promise<Checkpoint> =>
     this.open(async (log) => {
       const checkpoint = openCheckpoint(await log.checkpoint(), this.publicKeyPem());
       if (checkpoint === undefined) throw new Error("the log has not signed its checkpoint");
+      if ((await this.memory.read()) === undefined) await this.memory.write(checkpoint);
       return checkpoint;
     });
 
@@ -29,7 +30,7 @@ export class RememberedLog {
       return entries;
     });
 
-  /** What is wrong with these entries, or with how the log grew since it was first asked; nothing when all are included. */
+  /** What is wrong with these entries, or with how the log grew since it was last asked; nothing when all are included. */
   faults = (entries: readonly Entered[]): Promise<string[]> =>
     this.open(async (log) => {
       const faults: string[] = [];
