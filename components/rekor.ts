@@ -225,14 +225,23 @@ const databaseAndTree = (image: string): k8s.types.input.core.v1.Container[] => 
   ];
 };
 
+/**
+ * Waits until no other pod has the volume: a pod that is gone for the API server may still be ending on the node, and
+ * PostgreSQL knows its like only within one pod. The lock ends with the last process that the script becomes.
+ */
+const ALONE = `exec 9>/var/lib/rekor/lock
+flock 9`;
+
 /** A database that only processes of this pod's user reach, by a socket. */
-const MAKE_DATABASE_SCRIPT = `test -f /var/lib/rekor/postgresql/PG_VERSION && exit
+const MAKE_DATABASE_SCRIPT = `${ALONE}
+test -f /var/lib/rekor/postgresql/PG_VERSION && exit
 rm -rf /var/lib/rekor/making
 initdb --pgdata=/var/lib/rekor/making --username=rekor --auth-local=peer --auth-host=reject \\
   --encoding=UTF8 --locale=C --data-checksums
 mv /var/lib/rekor/making /var/lib/rekor/postgresql`;
 
-const DATABASE_SCRIPT = `exec postgres -D /var/lib/rekor/postgresql -c listen_addresses= -c unix_socket_directories=/run/postgresql \\
+const DATABASE_SCRIPT = `${ALONE}
+exec postgres -D /var/lib/rekor/postgresql -c listen_addresses= -c unix_socket_directories=/run/postgresql \\
   -c shared_buffers=32MB -c max_connections=60 -c log_destination=stderr -c logging_collector=off`;
 
 const MAKE_TABLES_SCRIPT = `test "$(psql --dbname=postgres -Atc "select count(*) from pg_database where datname = 'trillian'")" = 1 || {

@@ -5,6 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import {
   HEALTH_PATH,
+  VERIFIER_CHECKPOINTS,
   VERIFIER_FILES,
   VERIFIER_NAMESPACE,
   VERIFIER_PORT,
@@ -61,7 +62,8 @@ export const verifierPeer = podPeer(VERIFIER_NAMESPACE, selectorLabels(NAME));
  * The gate's verifier: says of an image whether its provenance holds, as `factory verify` does, to Gatekeeper and to nobody
  * else. What teams' images must have it reads from the records that their stacks leave in its namespace.
  *
- * It holds no key and changes nothing. Its token reads ConfigMaps of its own namespace, its identity reads the registry.
+ * It holds no key. Its token lists ConfigMaps of its own namespace and changes one, in which it remembers the log; its
+ * identity reads the registry.
  * @example
  * new Verifier("verifier", { image, issuer, settings, sources: [registry, rekor], client: gatekeeperPeer });
  */
@@ -80,9 +82,22 @@ export class Verifier extends pulumi.ComponentResource {
     });
 
     const account = plainAccount(name, metadata(NAME), inNamespace);
+    // Without content, which is the verifier's: no other update touches what is there.
+    const checkpoints = new k8s.core.v1.ConfigMap(
+      `${name}-checkpoints`,
+      { metadata: metadata(VERIFIER_CHECKPOINTS) },
+      inNamespace,
+    );
+    const configMaps = { apiGroups: [""], resources: ["configmaps"] };
     const role = new k8s.rbac.v1.Role(
       `${name}-role`,
-      { metadata: metadata(NAME), rules: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["list"] }] },
+      {
+        metadata: metadata(NAME),
+        rules: [
+          { ...configMaps, verbs: ["list"] },
+          { ...configMaps, resourceNames: [VERIFIER_CHECKPOINTS], verbs: ["get", "patch"] },
+        ],
+      },
       inNamespace,
     );
     const binding = new k8s.rbac.v1.RoleBinding(
@@ -194,7 +209,11 @@ export class Verifier extends pulumi.ComponentResource {
           },
         },
       },
-      { ...inNamespace, dependsOn: [namespace, certificate, binding, ...policies], customTimeouts: timeouts.workload },
+      {
+        ...inNamespace,
+        dependsOn: [namespace, certificate, binding, checkpoints, ...policies],
+        customTimeouts: timeouts.workload,
+      },
     );
     const service = tlsService(`${name}-service`, metadata(NAME), VERIFIER_PORT, {
       ...inNamespace,

@@ -8,6 +8,7 @@ import { forgedProvenance } from "./forged-provenance";
 import { gateOutage } from "./gate-outage";
 import { inlineSpecs } from "./inline-specs";
 import { jail } from "./jail";
+import { lyingLog } from "./lying-log";
 import { maliciousBuild } from "./malicious-build";
 import { otherTeam } from "./other-team";
 import { params } from "./params";
@@ -39,6 +40,7 @@ export const attacks: readonly FactoryAttack[] = [
   forgedMarks,
   unprovenImages,
   forgedProvenance,
+  lyingLog,
   stolenIdentities,
   registry,
   otherTeam,

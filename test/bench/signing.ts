@@ -3,7 +3,7 @@ import type { ApiServer } from "../../tools/cli/api-server";
 import { pipelineRunSchema } from "../../tools/cli/watch-run";
 import { columns } from "../../tools/cli/columns";
 import { type ProbeContext, withPipeline } from "../e2e/probe";
-import { signingPipeline } from "../e2e/signatures";
+import { signingPipeline } from "../e2e/signed-runs";
 import { quantile, short } from "./statistics";
 
 const RUNS = 30;

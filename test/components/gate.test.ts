@@ -39,6 +39,7 @@ describe("Verifier", () => {
       "apps/v1:Deployment verifier-deployment",
       "cert-manager.io/v1:Certificate verifier-certificate",
       "cilium.io/v2:CiliumNetworkPolicy verifier-api",
+      "core/v1:ConfigMap verifier-checkpoints",
       "core/v1:ConfigMap verifier-config",
       "core/v1:Namespace verifier-ns",
       "core/v1:Service verifier-service",
@@ -49,11 +50,20 @@ describe("Verifier", () => {
     ]);
   });
 
-  test("lists ConfigMaps of its own namespace, and nothing else", () => {
+  test("lists ConfigMaps of its own namespace, changes the one of its checkpoints, and nothing else", () => {
     expect(rendering.get("verifier-role").inputs).toMatchObject({
       metadata: { namespace: "ssf-verifier" },
-      rules: [{ apiGroups: [""], resources: ["configmaps"], verbs: ["list"] }],
+      rules: [
+        { apiGroups: [""], resources: ["configmaps"], verbs: ["list"] },
+        {
+          apiGroups: [""],
+          resources: ["configmaps"],
+          resourceNames: ["verifier-checkpoints"],
+          verbs: ["get", "patch"],
+        },
+      ],
     });
+    expect(Object.keys(rendering.get("verifier-checkpoints").inputs)).not.toContain("data");
     const tokens = inputAt(rendering.get("verifier-deployment"), "spec.template.spec.volumes.4.projected.sources.0");
     expect(tokens).toEqual({ serviceAccountToken: { path: "token", expirationSeconds: 3600 } });
   });

@@ -87,6 +87,18 @@ describe("Rekor", () => {
       ],
     });
   });
+
+  test("touches the volume only when no other pod has it", () => {
+    const started = inputAt(rendering.get("rekor-deployment"), "spec.template.spec.initContainers") as {
+      command: string[];
+      volumeMounts: { name: string }[];
+    }[];
+    const scripts = started
+      .filter(({ volumeMounts }) => volumeMounts.some(({ name }) => name === "data"))
+      .map(({ command }) => command.at(-1) ?? "");
+    expect(scripts).toHaveLength(2);
+    for (const script of scripts) expect(script).toMatch(/^exec 9>\/var\/lib\/rekor\/lock\nflock 9\n/);
+  });
 });
 
 describe("Fulcio", () => {

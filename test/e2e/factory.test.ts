@@ -25,6 +25,7 @@ import { hostInventory } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { probe } from "./probe";
+import { describeRestarts } from "./restarts";
 import { describeRotation } from "./rotation";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
@@ -399,7 +400,9 @@ describeEgress(() => ({ kubectl, team, shared }));
 
 describeTriggers(() => ({ kubectl, team }));
 
-describeSignatures(() => ({ kubectl, team, shared }));
+describeSignatures(factory, () => ({ kubectl, team, shared }));
+
+describeRestarts(factory, () => ({ kubectl, team, shared, image }));
 
 describeParity(() => ({ kubectl, image }));
 

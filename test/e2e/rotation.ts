@@ -8,7 +8,7 @@ import { trustedFor } from "../../tools/cli/trusted";
 import { openWorkspace } from "../../tools/cli/workspace";
 import { Shop } from "./gate";
 import { type ProbeContext, withPipeline } from "./probe";
-import { signingPipeline } from "./signatures";
+import { signingPipeline } from "./signed-runs";
 import type { Ended } from "./supply-chain";
 
 const minutes = 60_000;
@@ -91,7 +91,7 @@ export const describeRotation = (
   /** The statement about a run that ends now. */
   const signNow = (): Promise<SignedStatement> => {
     const repository = `${context().team.registryRepository}/rotated`;
-    return withPipeline(context(), signingPipeline(repository), async (start) => {
+    return withPipeline(context(), signingPipeline(repository, "rotate"), async (start) => {
       await start({ number: "7" });
       return statementOn(repository, `sha256:${sha256("7")}`);
     });

@@ -1,140 +1,141 @@
-import { z } from "zod";
-import { sha256 } from "../../components/lib/digest";
-import type { PipelineModel } from "../../pipelines";
-import { readToolchain } from "../../stacks/toolchain";
-import { openRegistry, readAttestations } from "../../tools/cli/registry";
-import { parseAttestation, signatureFault } from "../../tools/cli/signature";
-import { pipelineRunSchema } from "../../tools/cli/watch-run";
-import { scale } from "../attacks/support";
+import { appendFileSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { runState } from "../../tools/cli/watch-run";
+import { killPods, pause, scale } from "../attacks/support";
+import { Shop } from "./gate";
+import { RememberedLog } from "./log";
 import { type ProbeContext, type StartRun, withPipeline } from "./probe";
+import { entriesOf, readRuns, signedState, signingPipeline, waitForRuns } from "./signed-runs";
+import type { Ended } from "./supply-chain";
 
 const minutes = 60_000;
 
-/** What signing needs, as deployments. */
-const services = [
-  { namespace: "ssf-fulcio", name: "fulcio" },
-  { namespace: "ssf-rekor", name: "rekor" },
-  { namespace: "ssf-registry", name: "registry" },
-];
+/** What signing needs. Fifty runs in all end while one of them has just been killed. */
+const log = { namespace: "ssf-rekor", name: "rekor", runs: 13 };
+const authority = { namespace: "ssf-fulcio", name: "fulcio", runs: 13 };
+const registry = { namespace: "ssf-registry", name: "registry", runs: 12 };
+const identities = { namespace: "ssf-spire", name: "spire-server", runs: 12 };
 
-/** Runs while each of the services is away, so that there are fifty. */
-const batches = [17, 17, 16];
+/** A program that was never built before, as a repository of its own. */
+const neverBuilt = (directory: string): string => {
+  const top = join(directory, "late-service");
+  cpSync(resolve(__dirname, "../../examples/pip-service"), top, { recursive: true });
+  appendFileSync(join(top, "app/service.py"), "\n# Built while the log is away.\n");
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-C", top, "-c", "user.name=Member", "-c", "user.email=member@team.test", ...args]);
+  git("init", "--quiet");
+  git("add", "--all", "--force");
+  git("commit", "--quiet", "--message=A commit");
+  return top;
+};
 
-/** What a run with that number says it has made: nothing that was ever pushed, for only the statement about it counts. */
-const digestOf = (number: string): string => `sha256:${sha256(number)}`;
+/** Runs of a pipeline that only signs, some of them before and some after a service is killed. */
+class Batches {
+  readonly numbers: string[] = [];
+  readonly names: string[] = [];
 
-/** A pipeline whose one stage says that it has made an image, and makes none. */
-export const signingPipeline = (repository: string): PipelineModel => ({
-  name: "sign",
-  description: "Says that it has made an image.",
-  params: [{ name: "number", description: "a number.", pattern: "[0-9]+" }],
-  workspaces: [],
-  stages: [
-    {
-      name: "build",
-      description: "Says that it has made an image.",
-      image: readToolchain().images.shell?.reference ?? "",
-      script: `printf '%s' '${repository}' >"$RESULT_URL"
-digest=$(printf '%s' "$PARAM_NUMBER" | sha256sum)
-printf 'sha256:%s' "\${digest%% *}" >"$RESULT_DIGEST"`,
-      params: [{ name: "number", description: "A number.", pattern: "[0-9]+", from: { run: "number" } }],
-      results: [
-        { name: "url", description: "Where the image would be." },
-        { name: "digest", description: "What it would be." },
-      ],
-      reads: [],
-      network: "none",
-      env: {},
-      mounts: [],
-      resources: { cpu: "500m", memory: "64Mi", scratch: "16Mi" },
-    },
-  ],
-  results: [
-    { name: "IMAGE_URL", description: "Where the image would be.", from: { stage: "build", result: "url" } },
-    { name: "IMAGE_DIGEST", description: "What it would be.", from: { stage: "build", result: "digest" } },
-  ],
-});
+  constructor(
+    private readonly context: ProbeContext,
+    private readonly start: StartRun,
+  ) {}
 
-const pause = () => new Promise((resume) => setTimeout(resume, 1000));
+  /**
+   * Kills the service while runs end, half of them started before and half after.
+   *
+   * @param stays whether nothing takes its place yet; then one run at least is given up by Chains before this returns
+   */
+  async around(service: typeof log, { stays }: { stays: boolean }): Promise<void> {
+    const { kubectl } = this.context;
+    const before = Math.ceil(service.runs / 2);
+    const first = await this.startSome(before);
+    await waitForRuns(this.context, first, "have ended", ({ succeeded }) => succeeded, { atLeast: 1 });
+    const { namespace, name } = service;
+    if (stays) await kubectl.text(["scale", `deployment/${name}`, `--namespace=${namespace}`, "--replicas=0"]);
+    await killPods(kubectl, namespace);
+    const both = [...first, ...(await this.startSome(service.runs - before))];
+    if (stays) await waitForRuns(this.context, both, "are given up", ({ givenUp }) => givenUp, { atLeast: 1 });
+  }
 
-/** Tests that every run gets its signature, whatever was away when it ended. */
-export const describeSignatures = (context: () => ProbeContext): void => {
-  const read = async (runs: readonly string[]) => {
-    const { kubectl, team } = context();
-    const list = await kubectl.json(["get", "pipelineruns.tekton.dev", `--namespace=${team.namespace}`]);
-    const { items } = z.object({ items: z.array(pipelineRunSchema) }).parse(list);
-    return items
-      .filter(({ metadata }) => runs.includes(metadata.name))
-      .map(({ metadata: { name, annotations }, status }) => ({
-        name,
-        succeeded: status.conditions.some(({ type, status: holds }) => type === "Succeeded" && holds === "True"),
-        signed: annotations["chains.tekton.dev/signed"],
-        logged: annotations["chains.tekton.dev/transparency"] !== undefined,
-      }));
-  };
-  type State = Awaited<ReturnType<typeof read>>[number];
-  const waitFor = async (runs: readonly string[], what: string, holds: (state: State) => boolean, tries: number) => {
-    for (; ; tries--) {
-      const states = await read(runs);
-      const missing = states.filter((state) => !holds(state));
-      if (states.length === runs.length && missing.length === 0) return;
-      if (tries === 0)
-        throw new Error(`${missing.length} of ${runs.length} runs not ${what}: ${JSON.stringify(missing)}`);
-      await pause();
+  private async startSome(count: number): Promise<string[]> {
+    const started: string[] = [];
+    for (; started.length < count; this.numbers.push(String(this.numbers.length + 100)))
+      started.push(await this.start({ number: String(this.numbers.length + 100) }));
+    this.names.push(...started);
+    return started;
+  }
+}
+
+/** The image of the run of the team's own pipelines that is new, once Chains has given the run up. */
+const givenUpImage = async (context: ProbeContext, known: ReadonlySet<string>): Promise<string> => {
+  const own = Object.values(context.team.pipelines).map(({ name }) => name);
+  for (let tries = 300; tries > 0; tries--) {
+    const runs = await readRuns(context, `--selector=tekton.dev/pipeline in (${own.join(",")})`);
+    const run = runs.find(({ metadata }) => !known.has(metadata.name));
+    const state = run && runState(run);
+    if (state?.state === "failed" || state?.state === "signed")
+      throw new Error(`the build is ${JSON.stringify(state)}`);
+    if (run && signedState(run).givenUp) {
+      const [url, digest] = ["IMAGE_URL", "IMAGE_DIGEST"].map((name) =>
+        String(run.status.results.find((result) => result.name === name)?.value),
+      );
+      return `${url}@${digest}`;
     }
-  };
-  const endWhileAway = async (start: StartRun, service: (typeof services)[number], numbers: readonly string[]) => {
-    await scale(context().kubectl, service, 0);
-    try {
-      const runs: string[] = [];
-      for (const number of numbers) runs.push(await start({ number }));
-      await waitFor(runs, "given up by Chains", ({ succeeded, signed }) => succeeded && signed !== undefined, 300);
-      return runs;
-    } finally {
-      await scale(context().kubectl, service, 1);
-    }
-  };
+    await pause();
+  }
+  throw new Error("the build has not ended");
+};
 
+/** Tests that every run gets its signature, whatever was away when it ended, and that what has none does not run. */
+export const describeSignatures = (
+  factory: (...args: string[]) => Promise<Ended>,
+  context: () => ProbeContext,
+): void => {
   describe("signatures", () => {
     test(
-      "of fifty runs are all made, although Fulcio, the log and the registry were away when the runs ended",
+      "of fifty runs are all made and in the log, although each service was killed when runs ended; until then no image is admitted",
       async () => {
         const { kubectl, team } = context();
         const repository = `${team.registryRepository}/sign`;
-        const numbers = batches.map((size, batch) =>
-          Array.from({ length: size }, (_, index) => `${batch}${index + 10}`),
-        );
-        await withPipeline(context(), signingPipeline(repository), async (start) => {
-          const runs: string[] = [];
-          for (const [index, service] of services.entries())
-            runs.push(...(await endWhileAway(start, service, numbers[index] ?? [])));
-          expect(runs).toHaveLength(50);
-          await waitFor(runs, "signed and logged", ({ signed, logged }) => signed === "true" && logged, 300);
-        });
-
-        const { registry, provenance } = team;
-        const forward = await kubectl.portForward(registry.namespace, registry.service, 5000);
+        const directory = mkdtempSync(join(tmpdir(), "ssf-e2e-late-"));
+        const shop = new Shop(kubectl, team);
+        const remembered = new RememberedLog(context);
+        const { size } = await remembered.checkpoint();
+        const known = new Set((await readRuns(context())).map(({ metadata }) => metadata.name));
+        await shop.open();
         try {
-          const login = () => Promise.resolve(team.registryCredentials.reader);
-          const client = openRegistry({ login, ...registry, localPort: forward.port });
-          const [host = "", ...path] = repository.split("/");
-          const faults = numbers.flat().map(async (number) => {
-            const digest = digestOf(number);
-            const { newest } = await readAttestations(client, { host, path: path.join("/"), digest });
-            const found = newest.map((attestation) => {
-              const statement = parseAttestation(attestation);
-              if (statement?.entry === undefined) return "not in the log";
-              return signatureFault(statement, {
-                ...provenance.signer,
-                certificateAuthorityPem: provenance.certificateAuthorityPem,
-                logPublicKeyPem: provenance.log.publicKeyPem,
-              });
-            });
-            return found.includes(undefined) ? [] : [`run ${number}: ${found.join("; ") || "no statement"}`];
+          const built = factory("build", neverBuilt(directory), "--json");
+          const { names, numbers } = await withPipeline(context(), signingPipeline(repository), async (start) => {
+            const batches = new Batches(context(), start);
+            await batches.around(log, { stays: true });
+            await batches.around(authority, { stays: true });
+            await scale(kubectl, authority, 1);
+            const late = await givenUpImage(context(), known);
+            await expect(shop.ask(late)).rejects.toThrow(/SSF-GATE-002 .*no (signed statement|log entry) lies beside/);
+            await scale(kubectl, log, 1);
+            await batches.around(registry, { stays: true });
+            await scale(kubectl, registry, 1);
+            await batches.around(identities, { stays: false });
+            await waitForRuns(context(), batches.names, "are signed and in the log", ({ signed }) => signed);
+            const ended = await built;
+            expect(ended.code).toBe(0);
+            expect((JSON.parse(ended.stdout) as { image: string }).image).toBe(late);
+            await expect(shop.ask(late)).resolves.toBeUndefined();
+            return batches;
           });
-          expect((await Promise.all(faults)).flat()).toEqual([]);
+          expect(names).toHaveLength(50);
+
+          const entries = await entriesOf(context(), repository, numbers);
+          expect(entries.filter((entry) => typeof entry === "string")).toEqual([]);
+          const logged = entries.filter((entry) => typeof entry !== "string");
+          expect(new Set(logged.map(({ logIndex }) => logIndex)).size).toBe(50);
+          expect(await remembered.faults(logged)).toEqual([]);
+          expect((await remembered.checkpoint()).size).toBeGreaterThanOrEqual(size + 51);
         } finally {
-          forward.close();
+          for (const service of [log, authority, registry]) await scale(kubectl, service, 1);
+          await shop.close();
+          rmSync(directory, { recursive: true });
         }
       },
       20 * minutes,

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { connect } from "node:tls";
 import { FactoryError } from "../../components/lib/errors";
 import { ADMITTED } from "../../policies/admission/gate/image-provenance";
+import type { CheckpointMemory } from "../../tools/cli/checkpoint";
 import { envelopeMediaType } from "../../tools/cli/registry";
 import { type CheckerSettings, imageChecker } from "../../tools/gate/checker";
 import {
@@ -17,7 +18,7 @@ import {
 import { openProvider } from "../../tools/gate/provider";
 import { teamRecords } from "../../tools/gate/team-records";
 import { Verdicts } from "../../tools/gate/verdicts";
-import { serve } from "../cli/support/log";
+import { ownMemory, serve } from "../cli/support/log";
 import { attestation, expectations, intotoBody, services, signEnvelope, statement } from "../cli/support/provenance";
 import { certificateFor, listen } from "../cli/support/tls";
 
@@ -116,6 +117,7 @@ let trusted: CheckerSettings["trusted"];
 let registry: RequestListener;
 let log: RequestListener;
 let asked: number;
+let memory: CheckpointMemory;
 const servers: Server[] = [];
 const ports = { registry: 0, log: 0, cluster: 0, provider: 0 };
 
@@ -154,6 +156,7 @@ const startProvider = async (
       `${registryName}:5000`,
     ),
     log: { host: logName, localPort: ports.log, caPem: certificates.log.certificatePem, timeoutMilliseconds },
+    memory: () => memory,
   });
   const verdicts = new Verdicts({
     check,
@@ -188,6 +191,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   asked = 0;
+  memory = ownMemory();
   records = [record()];
   trusted = () =>
     Promise.resolve({

@@ -52,6 +52,24 @@ export interface KeptKey {
 }
 
 /**
+ * A checkpoint as it was remembered.
+ *
+ * @param place where it was kept
+ * @throws FactoryError `SSF-VERIFY-006` when it is anything else
+ */
+export const rememberedCheckpoint = (note: string, publicKeyPem: string, place: string): Checkpoint => {
+  const checkpoint = openCheckpoint(note, publicKeyPem);
+  if (checkpoint !== undefined) return checkpoint;
+  throw new FactoryError({
+    code: "SSF-VERIFY-006",
+    path: place,
+    given: "no checkpoint that the factory's log signed",
+    rule: "The last checkpoint of the log that was seen must stay as it was, or nothing shows that the log only grew.",
+    fix: "Restore it from a backup; where it is removed, the log is next taken as it then is.",
+  });
+};
+
+/**
  * Keeps checkpoints of the log with that key in a file, as the log signed them. A log that was given another key must still
  * grow out of what it was: as long as nothing is kept under its key, what was kept under the last one counts.
  *
@@ -64,19 +82,9 @@ export const checkpointMemory = (
   former: readonly KeptKey[] = [],
 ): CheckpointMemory => ({
   read: async () => {
-    if (!existsSync(file)) {
-      const [last, ...older] = former;
-      return last && checkpointMemory(last.file, last.publicKeyPem, older).read();
-    }
-    const checkpoint = openCheckpoint(await readFile(file, "utf8"), publicKeyPem);
-    if (checkpoint !== undefined) return checkpoint;
-    throw new FactoryError({
-      code: "SSF-VERIFY-006",
-      path: file,
-      given: "no checkpoint that the factory's log signed",
-      rule: "The last checkpoint of the log that was seen must stay as it was, or nothing shows that the log only grew.",
-      fix: "Restore the file from a backup; without it, the next verify takes the log as it then is.",
-    });
+    if (existsSync(file)) return rememberedCheckpoint(await readFile(file, "utf8"), publicKeyPem, file);
+    const [last, ...older] = former;
+    return last && checkpointMemory(last.file, last.publicKeyPem, older).read();
   },
   write: async ({ note }) => {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });

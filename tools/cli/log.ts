@@ -21,6 +21,9 @@ export interface LogFindings {
   growth: Finding;
 }
 
+/** An entry that a log promised to include. */
+export type Entered = Pick<LogEntry, "body" | "logIndex">;
+
 /** An entry as the log has it, and the proof that it does. */
 interface LoggedEntry {
   body: Buffer;
@@ -101,7 +104,7 @@ export const openLog = (access: ServiceAccess): Log => {
 
 const unsigned = "its checkpoint is not signed by the factory's log";
 
-const inclusionFault = (entry: LogEntry, logged: LoggedEntry | undefined, checkpoint: Checkpoint | undefined) => {
+const inclusionFault = (entry: Entered, logged: LoggedEntry | undefined, checkpoint: Checkpoint | undefined) => {
   if (logged === undefined) return `no entry at index ${entry.logIndex}, although the log promised one`;
   if (checkpoint === undefined) return unsigned;
   if (!logged.body.equals(entry.body)) return `the entry at index ${entry.logIndex} is another one`;
@@ -135,7 +138,7 @@ const growthOf = async (log: Log, last: Checkpoint | undefined, now: Checkpoint 
  */
 export const askLog = async (
   log: Log,
-  entry: LogEntry,
+  entry: Entered,
   publicKeyPem: string,
   memory: CheckpointMemory,
 ): Promise<LogFindings> => {

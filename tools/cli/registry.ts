@@ -87,7 +87,7 @@ export const openRegistry = ({ login, ...service }: RegistryAccess): Registry =>
   const get = openService({ ...service, auth, answerMebibytes: DOCUMENT_MEBIBYTES }, unreadable);
   return {
     manifest: async (path, tagOrDigest, signal) => {
-      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, MANIFEST_TYPES, signal);
+      const { status, body } = await get(`/v2/${path}/manifests/${tagOrDigest}`, MANIFEST_TYPES, { signal });
       if (status === 404) return undefined;
       if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status}`);
       if (tagOrDigest.startsWith("sha256:") && digestOf(body) !== tagOrDigest)
@@ -95,7 +95,7 @@ export const openRegistry = ({ login, ...service }: RegistryAccess): Registry =>
       return body;
     },
     blob: async (path, digest, signal) => {
-      const { status, body } = await get(`/v2/${path}/blobs/${digest}`, "*/*", signal);
+      const { status, body } = await get(`/v2/${path}/blobs/${digest}`, "*/*", { signal });
       if (status !== 200) throw unreadable(`${host}/${path}`, `HTTP status ${status} for blob ${digest}`);
       if (digestOf(body) !== digest) throw unreadable(`${host}/${path}`, `a blob whose digest is not ${digest}`);
       return body;

@@ -1,5 +1,4 @@
 import { Agent, request } from "node:https";
-import type { FactoryError } from "../../components/lib/errors";
 
 /** How to reach a service of the cluster. */
 export interface ServiceAccess {
@@ -30,20 +29,36 @@ export interface Answer {
   body: Buffer;
 }
 
-/** Reads a path of a service, which begins with a slash, unless the signal is given before the answer is there. */
-export type Get = (path: string, accept: string, signal?: AbortSignal) => Promise<Answer>;
+/** What is sent in place of a mere question. */
+export interface Sent {
+  method: string;
+  /** Media type of the body. */
+  type: string;
+  body: string;
+}
+
+/** What a question may have beside its path. */
+export interface Asking {
+  /** Given up when it is given before the answer is there. */
+  signal?: AbortSignal;
+  /** @default nothing is sent, and so nothing changed */
+  sent?: Sent;
+}
+
+/** Asks a path of a service, which begins with a slash. */
+export type Ask = (path: string, accept: string, asking?: Asking) => Promise<Answer>;
 
 /**
  * Connects to the service, and checks the certificate for its real name, wherever the connection leads.
  *
  * @param unreadable the error for an address from which no answer came, for that reason
  */
-export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => FactoryError): Get => {
+export const openService = (access: ServiceAccess, unreadable: (url: string, reason: string) => Error): Ask => {
   const { host, localPort, caPem, auth, bearer, timeoutMilliseconds = 30_000, connections = 1 } = access;
   const { answerMebibytes = 32 } = access;
   const [servername = "", ownPort = "443"] = host.split(":");
   const agent = new Agent({ keepAlive: true, maxSockets: connections, servername, ca: caPem });
-  return async (path, accept, signal) => {
+  return async (path, accept, { signal, sent } = {}) => {
     const login = await auth?.();
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => reject(unreadable(`https://${host}${path}`, error.message));
@@ -52,9 +67,15 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
           host: localPort === undefined ? servername : "127.0.0.1",
           port: localPort ?? Number(ownPort),
           agent,
+          method: sent?.method,
           path,
           auth: login,
-          headers: { host, accept, ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer()}` }) },
+          headers: {
+            host,
+            accept,
+            ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer()}` }),
+            ...(sent === undefined ? {} : { "content-type": sent.type }),
+          },
           timeout: timeoutMilliseconds,
           signal,
         },
@@ -72,7 +93,7 @@ export const openService = (access: ServiceAccess, unreadable: (url: string, rea
       );
       outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within ${timeoutMilliseconds / 1000} s`)));
       outgoing.on("error", fail);
-      outgoing.end();
+      outgoing.end(sent?.body);
     });
   };
 };

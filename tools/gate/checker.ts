@@ -1,17 +1,19 @@
 import type { TeamRecord } from "../../policies/admission/gate/records";
-import type { Checkpoint, CheckpointMemory } from "../cli/checkpoint";
 import { checkEvidence, conclude, fetchEvidence } from "../cli/image-checks";
 import { askLog, openLog } from "../cli/log";
 import { allHeld, bestOf, type Check } from "../cli/provenance";
 import { type ImageReference, openRegistry, readingUntil, type RegistryAccess } from "../cli/registry";
 import type { ServiceAccess } from "../cli/service";
 import type { Trusted } from "../cli/trusted";
+import type { KeptCheckpoints } from "./checkpoints";
 import { takingTurns } from "./turns";
 
 /** Settings of {@link imageChecker}. */
 export interface CheckerSettings {
   registry: RegistryAccess;
   log: ServiceAccess;
+  /** Where checkpoints of the log are kept that has that key, and had those before, the newest first. */
+  memory: KeptCheckpoints;
   /** Builder that every image must name. */
   builderId: string;
   /** Days after which an image is to be built anew; 0 for never. */
@@ -24,19 +26,6 @@ export interface CheckerSettings {
 
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;
 
-/** Remembers the largest checkpoint of this process, and starts with trust in the first one. */
-const processMemory = (): CheckpointMemory => {
-  let last: Checkpoint | undefined;
-  return {
-    read: () => Promise.resolve(last),
-    write: (checkpoint) => {
-      // Another question may have been answered meanwhile.
-      if (last === undefined || checkpoint.size > last.size) last = checkpoint;
-      return Promise.resolve();
-    },
-  };
-};
-
 /** How many images of one team are checked at once, so that what one of them pushed leaves time for those of the others. */
 const AT_ONCE_BY_TEAM = 2;
 
@@ -48,7 +37,6 @@ export type ImageChecker = (image: ImageReference, signal: AbortSignal) => Promi
  * team's records: what was built by earlier definitions of the team may still run.
  */
 export const imageChecker = (settings: CheckerSettings): ImageChecker => {
-  const memory = processMemory();
   const log = openLog(settings.log);
   const registry = openRegistry(settings.registry);
   const { builderId, maximumAgeDays } = settings;
@@ -56,7 +44,8 @@ export const imageChecker = (settings: CheckerSettings): ImageChecker => {
     signal.throwIfAborted();
     const name = `${image.host}/${image.path}`;
     const records = await settings.records(name);
-    const { signature, logPublicKeyPem, signedImages, revokedAt } = await settings.trusted();
+    const { signature, logPublicKeyPem, formerLogPublicKeysPem, signedImages, revokedAt } = await settings.trusted();
+    const memory = settings.memory(logPublicKeyPem, formerLogPublicKeysPem);
     const notBefore = maximumAgeDays === 0 ? undefined : new Date(Date.now() - maximumAgeDays * DAY_MILLISECONDS);
     const evidence = await fetchEvidence(readingUntil(registry, signal), image);
     const results: Check[][] = [];

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describeProblem, FactoryError } from "../../components/lib/errors";
 import { deadlines } from "../../policies/admission/gate/deadlines";
 import {
+  VERIFIER_CHECKPOINTS,
   VERIFIER_FILES,
   VERIFIER_NAMESPACE,
   VERIFIER_PORT,
@@ -10,6 +11,7 @@ import {
 import { httpsFiles, readTrust } from "../../trust";
 import { trustedFor } from "../cli/trusted";
 import { imageChecker } from "./checker";
+import { keptCheckpoints } from "./checkpoints";
 import { openProvider } from "./provider";
 import { identityLogin } from "./registry-login";
 import { teamRecords } from "./team-records";
@@ -45,6 +47,12 @@ const main = (): void => {
   const { registry, log, trust, builderId, maximumAgeDays } = settings;
   // Shorter than the deadline, so that a verdict names what did not answer.
   const service = { timeoutMilliseconds: deadlines.verifierMilliseconds - 500, connections: 8 };
+  const apiServer = {
+    host: "kubernetes.default.svc",
+    caPem: text(`${account}/ca.crt`),
+    bearer: () => text(`${account}/token`),
+    ...service,
+  };
   const trusted = kept(async () => {
     const source = { rootJson: trust.rootJson, read: httpsFiles(trust), directory: VERIFIER_FILES.cache };
     return trustedFor(await readTrust(source), builderId);
@@ -52,19 +60,11 @@ const main = (): void => {
   const check = imageChecker({
     registry: { ...registry, ...service, login: identityLogin(registry.host, loginHelper) },
     log: { ...log, ...service },
+    memory: keptCheckpoints(apiServer, VERIFIER_NAMESPACE, VERIFIER_CHECKPOINTS),
     builderId,
     maximumAgeDays,
     trusted,
-    records: teamRecords(
-      {
-        host: "kubernetes.default.svc",
-        caPem: text(`${account}/ca.crt`),
-        bearer: () => text(`${account}/token`),
-        ...service,
-      },
-      VERIFIER_NAMESPACE,
-      registry.host,
-    ),
+    records: teamRecords(apiServer, VERIFIER_NAMESPACE, registry.host),
   });
   const verdicts = new Verdicts({
     check,

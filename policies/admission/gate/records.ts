@@ -48,6 +48,9 @@ export const RECORD_LABEL = "secure-software-factory.dev/verified-team";
 /** Key of the record in its ConfigMap. */
 export const RECORD_KEY = "record.json";
 
+/** ConfigMap of the verifier with the last checkpoint that it saw of each log, by the log's ID. */
+export const VERIFIER_CHECKPOINTS = "verifier-checkpoints";
+
 /** Files of the verifier's pod, by directory. */
 export const VERIFIER_FILES = {
   settings: "/etc/verifier/settings.json",

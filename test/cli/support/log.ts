@@ -1,6 +1,7 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import type { RequestListener } from "node:http";
 import { json } from "@sigstore/core";
+import type { Checkpoint, CheckpointMemory } from "../../../tools/cli/checkpoint";
 import type { LogEntry } from "../../../tools/cli/signature";
 
 const hash = (...parts: Buffer[]): Buffer => {
@@ -129,6 +130,18 @@ export class TestLog {
     }
   }
 }
+
+/** A memory of one log, for as long as it is used. */
+export const ownMemory = (): CheckpointMemory => {
+  let last: Checkpoint | undefined;
+  return {
+    read: () => Promise.resolve(last),
+    write: (checkpoint) => {
+      last = checkpoint;
+      return Promise.resolve();
+    },
+  };
+};
 
 /** Serves what a function answers, as JSON. */
 export const serve =
