@@ -71,7 +71,7 @@ describe("./factory trust", () => {
       child.stdin?.end();
     });
 
-  it.each(["init", "sign", "rotate", "show"])("helps with %s", async (name) => {
+  it.each(["init", "sign", "rotate", "show", "policy"])("helps with %s", async (name) => {
     const { code, stdout } = await factory([name, "--help"]);
     expect([code, stdout.startsWith(`Usage: factory trust ${name}`)]).toEqual([0, true]);
     expect(stdout).toContain("--json");

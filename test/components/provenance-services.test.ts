@@ -162,7 +162,7 @@ describe("Fulcio", () => {
     });
     const volumes = inputAt(second.get("fulcio-deployment"), "spec.template.spec.volumes") as object[];
     expect(volumes).toContainEqual({ name: "authority", secret: { secretName: "fulcio-ca-2" } });
-    const others = names(second).filter((name) => !made.includes(name) && name !== "fulcio-deployment");
+    const others = names(second).filter((name) => ![...made, "fulcio", "fulcio-deployment"].includes(name));
     for (const name of others) expect(second.get(name)).toEqual(rendering.get(name));
   });
 
