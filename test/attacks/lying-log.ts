@@ -151,12 +151,18 @@ export const lyingLog: FactoryAttack = {
     const { kubectl, factory, defer } = session;
     const { publicKeyPem, ...log } = factory.provenance.log;
     const forward = await kubectl.portForward(log.namespace, log.service, log.port);
-    defer("port of the log", () => Promise.resolve(forward.close()));
+    defer("port of the log", () => {
+      forward.close();
+      return Promise.resolve();
+    });
     const { attempts, controls, close } = await openLiar({
       access: { ...log, localPort: forward.port },
       publicKeyPem,
     });
-    defer("server in the log's place", () => Promise.resolve(close()));
+    defer("server in the log's place", () => {
+      close();
+      return Promise.resolve();
+    });
     return { attempts, controls };
   },
 };
