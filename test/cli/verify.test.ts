@@ -1,6 +1,6 @@
 import { checkEvidence, checkStatements, conclude, type Evidence } from "../../tools/cli/image-checks";
 import type { LogFindings } from "../../tools/cli/log";
-import { allHeld } from "../../tools/cli/provenance";
+import { allHeld, checkRevocation } from "../../tools/cli/provenance";
 import type { SignedStatement } from "../../tools/cli/signature";
 import { expectations, signStatement, statement } from "./support/provenance";
 
@@ -55,13 +55,16 @@ describe("statements that nobody read", () => {
   const { image, sboms, ...expected } = expectations();
   const [host = "", ...path] = image.name.split("/");
   const evidence = (statements: SignedStatement[], unread: number): Evidence => ({
-    ...{ image: { host, path: path.join("/"), digest: image.digest }, statements, unread, sboms },
+    ...{
+      image: { host, path: path.join("/"), digest: image.digest },
+      revocation: checkRevocation(undefined),
+      statements,
+      unread,
+      sboms,
+    },
   });
   const ending = async (found: Evidence) =>
-    conclude(
-      found,
-      await checkEvidence(found, { ...expected, revokedAt: () => undefined }, () => Promise.resolve(held)),
-    );
+    conclude(found, await checkEvidence(found, expected, () => Promise.resolve(held)));
 
   it("do not matter where a newer one holds", async () => {
     expect(allHeld(await ending(evidence([good()], 3)))).toBe(true);

@@ -36,6 +36,7 @@ describe("Rekor", () => {
       "core/v1:PersistentVolumeClaim rekor-volume",
       "core/v1:Secret rekor-signing-key",
       "core/v1:Service rekor-service",
+      "core/v1:ServiceAccount rekor-account",
       "networking.k8s.io/v1:NetworkPolicy rekor-policy",
     ]);
   });
@@ -129,6 +130,7 @@ describe("Fulcio", () => {
       "core/v1:ConfigMap fulcio-config",
       "core/v1:Namespace fulcio-ns",
       "core/v1:Service fulcio-service",
+      "core/v1:ServiceAccount fulcio-account",
       "networking.k8s.io/v1:NetworkPolicy fulcio-policy",
     ]);
   });

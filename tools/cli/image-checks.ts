@@ -46,14 +46,13 @@ export const checkStatements = async (
 };
 
 /** What an image must have, apart from what only the registry says about it. */
-export interface ImageExpectations extends Omit<Expectations, "image" | "sboms"> {
-  /** When an image was revoked, by its digest as `sha256:<hex>`; undefined when it was not. */
-  revokedAt: (digest: string) => string | undefined;
-}
+export type ImageExpectations = Omit<Expectations, "image" | "sboms">;
 
-/** What the registry says about an image. */
+/** What trust repository and registry say about an image. */
 export interface Evidence {
   image: ImageReference;
+  /** Whether the image itself is revoked; when it is, the registry was not asked. */
+  revocation: Check;
   /** The newest first. */
   statements: SignedStatement[];
   /** How many older statements were not read. */
@@ -62,28 +61,34 @@ export interface Evidence {
 }
 
 /**
- * Reads what the registry says about an image, one thing after the other.
+ * Reads what the registry says about an image that is not revoked, one thing after the other.
  *
+ * @param revokedAt when an image was revoked, by its digest as `sha256:<hex>`; undefined when it was not
  * @throws FactoryError when it does not answer, or has more of it than anybody needs
  */
-export const fetchEvidence = async (registry: Registry, image: ImageReference): Promise<Evidence> => {
+export const fetchEvidence = async (
+  registry: Registry,
+  image: ImageReference,
+  revokedAt: (digest: string) => string | undefined,
+): Promise<Evidence> => {
+  const revocation = checkRevocation(revokedAt(image.digest));
+  if (!revocation.held) return { image, revocation, statements: [], unread: 0, sboms: [] };
   const { newest, unread } = await fetchAttestations(registry, image);
   const statements = newest.map(parseAttestation).filter((statement) => statement !== undefined);
-  return { image, statements, unread, sboms: await fetchSboms(registry, image) };
+  return { image, revocation, statements, unread, sboms: await fetchSboms(registry, image) };
 };
 
 /**
- * Checks everything that registry and log say about an image.
+ * Checks everything that trust repository, registry and log say about an image.
  *
  * @param ask asks the log about an entry
  * @throws FactoryError when the log does not answer
  */
 export const checkEvidence = async (
-  { image: { host, path, digest }, statements, sboms }: Evidence,
-  { revokedAt, ...expected }: ImageExpectations,
+  { image: { host, path, digest }, revocation, statements, sboms }: Evidence,
+  expected: ImageExpectations,
   ask: (entry: LogEntry) => Promise<LogFindings>,
 ): Promise<Check[]> => {
-  const revocation = checkRevocation(revokedAt(digest));
   if (!revocation.held) return [revocation];
   const about = { ...expected, image: { name: `${host}/${path}`, digest }, sboms };
   return [...(await checkStatements(statements, about, ask)), revocation];

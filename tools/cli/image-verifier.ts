@@ -68,10 +68,9 @@ export const openImageVerifier = async (workspace: Workspace): Promise<ImageVeri
     try {
       const login = () => Promise.resolve(team.registryCredentials.reader);
       const client = openRegistry({ login, ...registry, localPort: forward.port });
-      const evidence = await fetchEvidence(client, image);
+      const evidence = await fetchEvidence(client, image, revokedAt);
       const expected = {
         signature,
-        revokedAt,
         builderId: provenance.builderId,
         namespace: team.namespace,
         pipelines: Object.values(team.pipelines),

@@ -47,12 +47,12 @@ export const imageChecker = (settings: CheckerSettings): ImageChecker => {
     const { signature, logPublicKeyPem, formerLogPublicKeysPem, signedImages, revokedAt } = await settings.trusted();
     const memory = settings.memory(logPublicKeyPem, formerLogPublicKeysPem);
     const notBefore = maximumAgeDays === 0 ? undefined : new Date(Date.now() - maximumAgeDays * DAY_MILLISECONDS);
-    const evidence = await fetchEvidence(readingUntil(registry, signal), image);
+    const evidence = await fetchEvidence(readingUntil(registry, signal), image, revokedAt);
     const results: Check[][] = [];
     for (const { repository, sources, ...record } of records) {
       const stageImages = signedImages(record.stageImages);
       const source = sources[name.slice(repository.length + 1)];
-      const expected = { ...record, stageImages, builderId, signature, source, revokedAt, notBefore };
+      const expected = { ...record, stageImages, builderId, signature, source, notBefore };
       const checks = await checkEvidence(evidence, expected, (entry) => askLog(log, entry, logPublicKeyPem, memory));
       if (allHeld(checks)) return checks;
       results.push(checks);
