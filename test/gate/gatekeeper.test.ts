@@ -42,6 +42,9 @@ const collection = ({ apiVersion, kind, metadata: { namespace } }: KubernetesObj
 
 const constraints = "/apis/constraints.gatekeeper.sh/v1beta1";
 
+// Programs start, and one answer is of 32 MiB.
+jest.setTimeout(60_000);
+
 describeWith(
   "gatekeeper",
   "etcd",

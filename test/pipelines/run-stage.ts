@@ -60,6 +60,7 @@ export class Machine {
 
   /** Removes every directory. */
   remove(): void {
-    rmSync(this.root, { recursive: true, force: true });
+    // What a stage's program left running, such as Go's telemetry, may write for a moment yet.
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 10 });
   }
 }
