@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
-import { clusterRules } from "../policies/admission";
-import { enforce } from "./lib/admission-policy";
+import { clusterRules, ruleDigest, type RuleDigest } from "../policies/admission";
+import { enforce, enforcedObjects } from "./lib/admission-policy";
 
 /** Arguments of {@link ClusterAdmission}. */
 export interface ClusterAdmissionArgs {
@@ -19,13 +19,15 @@ export interface ClusterAdmissionArgs {
 export class ClusterAdmission extends pulumi.ComponentResource {
   /** Names of the policies, once they are bound. */
   public readonly policies: pulumi.Output<string[]>;
+  /** What the rules say, by digest, once they are bound. */
+  public readonly digests: pulumi.Output<RuleDigest[]>;
 
   constructor(name: string, args: ClusterAdmissionArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:ClusterAdmission", name, args, opts);
-    const bindings = clusterRules(args.images).map((rule) =>
-      enforce(`${name}-${rule.name.replace(/^ssf-/, "")}`, rule, this),
-    );
+    const rules = clusterRules(args.images);
+    const bindings = rules.map((rule) => enforce(`${name}-${rule.name.replace(/^ssf-/, "")}`, rule, this));
     this.policies = pulumi.all(bindings.map((binding) => binding.metadata.name));
-    this.registerOutputs({ policies: this.policies });
+    this.digests = this.policies.apply(() => rules.flatMap(enforcedObjects).map(ruleDigest));
+    this.registerOutputs({ policies: this.policies, digests: this.digests });
   }
 }

@@ -57,6 +57,7 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
     runtimeClasses: classes ? { jailed: classes.jailed, networked: classes.networked } : null,
     networkPolicies: network === undefined ? NetworkPolicies.Kubernetes : NetworkPolicies.Cilium,
     clusterCidrs: cidrs,
+    ruleDigests: admission?.digests ?? [],
     apiServer: pulumi.unsecret(kubeconfig.apply((text) => clusterOf(text).server)),
   };
 };

@@ -303,7 +303,7 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
       log: { url: rekor.url, publicKeyPem: rekor.publicKeyPem },
       signer,
       images: images.components,
-      policy: pulumi.all([admission.digests, gate.digests]).apply((digests) => digests.flat()),
+      policy: pulumi.all([cluster.ruleDigests, admission.digests, gate.digests]).apply((digests) => digests.flat()),
     },
     forge: {
       url: forge.url,

@@ -69,6 +69,8 @@ export const outputSchemas = {
     runtimeClasses,
     networkPolicies,
     clusterCidrs,
+    /** The rules of admission that the cluster has of its own. */
+    ruleDigests: z.array(ruleDigestSchema),
     apiServer: text,
   }),
   factory: z.object({

@@ -35,7 +35,7 @@ export const standInOutputs = (kubeconfig: string, toolchain: Toolchain): Pick<S
   const signer = { identity: spiffeId("stand-in.invalid", CHAINS_WORKLOAD), issuer: SPIRE_ISSUER };
   const images = stageImages(toolchain);
   return {
-    cluster: { ...cluster, apiServer: address },
+    cluster: { ...cluster, ruleDigests: [], apiServer: address },
     factory: {
       ...cluster,
       registry: { host: REGISTRY_HOST, namespace: "ssf-registry", service: "registry", caPem: certificate },

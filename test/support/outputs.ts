@@ -10,6 +10,7 @@ export const clusterOutputs = {
   runtimeClasses: { jailed: "jailed", networked: "networked" },
   networkPolicies: NetworkPolicies.Cilium,
   clusterCidrs: ["10.20.0.0/16", "10.21.0.0/16", "192.0.2.0/24"],
+  ruleDigests: [{ path: "ValidatingAdmissionPolicy/ssf-system-images", sha256: "5".repeat(64) }],
   apiServer: "https://127.0.0.1:6443",
 };
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CONSTRAINT_RESOURCES } from "../../policies/admission/gate";
 import type { Kubectl } from "./kubectl";
 
 const labels = z.record(z.string(), z.string()).default({});
@@ -178,7 +179,7 @@ const readings = {
   policies: ["validatingadmissionpolicies", policies],
   bindings: ["validatingadmissionpolicybindings", bindings],
   webhooks: ["validatingwebhookconfigurations,mutatingwebhookconfigurations", webhooks],
-  constraints: ["constraint", constraints],
+  constraints: [CONSTRAINT_RESOURCES, constraints],
   endpointSlices: ["endpointslices.discovery.k8s.io", endpointSlices],
   identities: ["clusterspiffeids.spire.spiffe.io", identities],
   registrations: ["clusterstaticentries.spire.spiffe.io", registrations],

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { standardLabels } from "../../components/lib/labels";
 import { ruleBytes, type RuleDigest, ruleDigest, type RuleObject } from "../../policies/admission";
+import { CONSTRAINT_RESOURCES } from "../../policies/admission/gate";
 import type { Kubectl } from "./kubectl";
 import type { Check } from "./provenance";
 
@@ -8,8 +9,7 @@ const resources = [
   "validatingadmissionpolicies.admissionregistration.k8s.io",
   "validatingadmissionpolicybindings.admissionregistration.k8s.io",
   "constrainttemplates.templates.gatekeeper.sh",
-  // The category of all constraints, of whatever kind.
-  "constraint",
+  CONSTRAINT_RESOURCES,
   "providers.externaldata.gatekeeper.sh",
 ];
 

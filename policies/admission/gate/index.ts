@@ -17,6 +17,14 @@ export const gateConstraints: readonly GateObject[] = [
   workloadConstraint(imageProvenance, "ssf-image-provenance", GATE_LABEL),
 ];
 
+/**
+ * The constraints of all templates as kubectl asks for them. Their category would name them too, but not to a kubectl that has
+ * looked at the cluster a moment before they were there.
+ */
+export const CONSTRAINT_RESOURCES = gateTemplates
+  .map(({ metadata }) => `${metadata.name}.constraints.gatekeeper.sh`)
+  .join(",");
+
 /** Names of the policies of the API server, and of their bindings, that Gatekeeper makes of the rules in CEL. */
 export const generatedRules: readonly { policy: string; binding: string }[] = gateConstraints.flatMap(
   ({ kind, metadata }) =>
