@@ -8,4 +8,6 @@ module.exports = {
   globalTeardown: "<rootDir>/test/support/remove-temporary-files.js",
   reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
   maxWorkers: 2,
+  // Tests share the machine with a factory that comes up; one that hangs is ended all the same.
+  testTimeout: 60_000,
 };

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CHAINS_WORKLOAD } from "../../components/chains";
 import { restrictedContainer, restrictedPod } from "../../components/lib/pods";
 import { workloadApiMount, type Workload, workloadApiVolume } from "../../components/lib/workload-api";
-import type { Session } from "../../tools/cli/attack-session";
+import { type Session, withValue } from "../../tools/cli/attack-session";
 import type { Answer, Attempt, Expectation } from "../../tools/cli/attacks";
 import { commandSpire, type FulcioQuestion, mintToken, openFulcio, withClaims } from "./services";
 import { atAdmission, byRights, type FactoryAttack, type Pod, pause, until } from "./support";
@@ -124,6 +124,8 @@ export const stolenIdentities: FactoryAttack = {
     const own = { image: session.image("chains-controller"), command: undefined };
     const running = (change: object): Pod =>
       changed(asSigner, { containers: asSigner.spec.containers.map((container) => ({ ...container, ...change })) });
+    /** The same pod under another name, since an attempt may have made it. */
+    const another = (pod: Pod): Pod => withValue(pod, ["metadata", "name"], `${pod.metadata.name}-control`);
     const tries = (name: string, pod: Pod, expected = byIdentityUsers): Attempt => ({
       name,
       expected,
@@ -182,8 +184,8 @@ export const stolenIdentities: FactoryAttack = {
       ],
       controls: [
         present("a good token of SPIRE", async () => ({ token: await mintToken(session) })),
-        { name: "the signer's own program with its account", run: () => admin.wouldCreate(running(own)) },
-        { name: "a pod beside the signer without the node's directory", run: () => admin.wouldCreate(beside) },
+        { name: "the signer's own program with its account", run: () => admin.wouldCreate(another(running(own))) },
+        { name: "a pod beside the signer without the node's directory", run: () => admin.wouldCreate(another(beside)) },
         {
           name: "the signer's own entry",
           run: async () => {

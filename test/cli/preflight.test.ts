@@ -85,7 +85,8 @@ it.each(["README.md", "docs/guides/pull-requests.md"])("%s names the disk that a
 });
 
 it("takes the kubeconfig from the stack of kind cluster, with the user's home for ~", () => {
-  const settings = [parseConfig({ kind: "cluster", kubeconfig: "~/.kube/config" }), parseConfig({ kind: "factory" })];
+  const existing = { kind: "cluster", kubeconfig: "~/.kube/config", clusterCidrs: "10.0.0.0/8" };
+  const settings = [parseConfig(existing), parseConfig({ kind: "factory" })];
   expect(kubeconfigOf(settings)).toMatch(/^\/.*\/\.kube\/config$/);
   expect(kubeconfigOf([parseConfig({ kind: "cluster" })])).toBeUndefined();
 });

@@ -2,6 +2,7 @@ import { enforcedObjects } from "../../components/lib/admission-policy";
 import { type AdmissionRule, factoryRules, ruleDigest, type RuleObject } from "../../policies/admission";
 import { gateConstraints, gateTemplates, PROVIDER_OBJECT, providerSpec } from "../../policies/admission/gate";
 import type { Kubectl } from "../../tools/cli/kubectl";
+import { CONSTRAINT_RESOURCES } from "../../policies/admission/gate";
 import { checkRules, readRules, ruleFiles } from "../../tools/cli/self-policy";
 import { sha256 } from "../../components/lib/digest";
 
@@ -128,8 +129,9 @@ test("rules are read by the factory's label, and written as the files whose dige
     text: () => Promise.reject(new Error("not asked for")),
     json: ([, resource = "", selector]) => {
       asked.push(`${resource} ${selector ?? ""}`);
-      const kinds = { validatingadmissionpolicies: "ValidatingAdmissionPolicy", constraint: "ImageProvenance" };
-      const kind = kinds[resource.split(".")[0] as keyof typeof kinds];
+      const policies = "validatingadmissionpolicies.admissionregistration.k8s.io";
+      const kinds = { [policies]: "ValidatingAdmissionPolicy", [CONSTRAINT_RESOURCES]: "ImageProvenance" };
+      const kind = kinds[resource];
       return Promise.resolve({ items: live.filter((object) => object.kind === kind) });
     },
     portForward: () => Promise.reject(new Error("not asked for")),

@@ -17,7 +17,7 @@ import {
 import { allUp } from "../../tools/cli/verbs/status";
 import { describeSelf, selfOutcome } from "../../tools/cli/verbs/verify-self";
 import { clusterRules, factoryRules } from "../../policies/admission";
-import { gateConstraints, generatedRules } from "../../policies/admission/gate";
+import { CONSTRAINT_RESOURCES, gateConstraints, generatedRules } from "../../policies/admission/gate";
 import { goodRun } from "../admission/cases/runs";
 import type { Kubectl } from "../../tools/cli/kubectl";
 import { serve, TestLog } from "./support/log";
@@ -162,7 +162,7 @@ const good = {
   validatingadmissionpolicies: [policy(), generatedPolicy()] as object[],
   validatingadmissionpolicybindings: [binding(["Deny", "Audit"], inTeams), generatedBinding()] as object[],
   "validatingwebhookconfigurations,mutatingwebhookconfigurations": [webhook("Fail"), gateWebhook(exempt)] as object[],
-  constraint: [gateRule()] as object[],
+  [CONSTRAINT_RESOURCES]: [gateRule()] as object[],
   "endpointslices.discovery.k8s.io": [endpoints(true)] as object[],
   "clusterspiffeids.spire.spiffe.io": [] as object[],
   ...(registered() as Record<"clusterstaticentries.spire.spiffe.io", object[]>),
@@ -271,7 +271,9 @@ test("a rule of the gate matches the kinds that it names, behind the gate", asyn
   const { counts, check } = await matches({}, [live.pod, live.deployment]);
   expect(counts.get("ssf-gate-rule")).toBe(1);
   expect(check).toMatchObject({ held: true, detail: "ssf-rule: 1 live object, ssf-gate-rule: 1 live object" });
-  const elsewhere = { constraint: [gateRule({ spec: { match: { ...gateMatch, namespaceSelector: inTeams } } })] };
+  const elsewhere = {
+    [CONSTRAINT_RESOURCES]: [gateRule({ spec: { match: { ...gateMatch, namespaceSelector: inTeams } } })],
+  };
   expect((await matches(elsewhere, [live.pod, live.deployment])).counts.get("ssf-gate-rule")).toBe(0);
 });
 
@@ -449,21 +451,21 @@ const bad: [string, Partial<typeof good>, ...string[]][] = [
     { namespaces: [namespace("ssf-rekor", { "kubernetes.io/metadata.name": "ssf-rekor" }), teamSpace, gateSpace] },
     "013 ssf-rekor: none, not restricted",
   ],
-  ["a gate without its rule", { constraint: [] }, "014 ssf-gate-rule: not there"],
+  ["a gate without its rule", { [CONSTRAINT_RESOURCES]: [] }, "014 ssf-gate-rule: not there"],
   [
     "a rule of the gate that only warns",
-    { constraint: [gateRule({ spec: { enforcementAction: "warn" } })] },
+    { [CONSTRAINT_RESOURCES]: [gateRule({ spec: { enforcementAction: "warn" } })] },
     "014 ssf-gate-rule: enforcementAction warn",
   ],
   [
     "a rule of the gate that the webhook does not know",
-    { constraint: [gateRule({ status: { byPod: [{ operations: ["audit"], enforced: true }] } })] },
+    { [CONSTRAINT_RESOURCES]: [gateRule({ status: { byPod: [{ operations: ["audit"], enforced: true }] } })] },
     "014 ssf-gate-rule: not enforced",
   ],
   [
     "one webhook of several that does not enforce a rule",
     {
-      constraint: [
+      [CONSTRAINT_RESOURCES]: [
         gateRule({
           status: { byPod: [true, false].map((enforced) => ({ operations: ["webhook"], enforced })) },
         }),

@@ -78,7 +78,11 @@ describe("factory up", () => {
 
   test.each([
     ["settings that do not hold", ["cluster:workers=two"], 'SSF-CONFIG-004 stack cluster: config workers: "two"'],
-    ["a kubeconfig that is not there", [`cluster:kubeconfig=${home}/gone`], `SSF-HOST-007 ${home}/gone: ENOENT`],
+    [
+      "a kubeconfig that is not there",
+      [`cluster:kubeconfig=${home}/gone`, "cluster:clusterCidrs=10.0.0.0/8"],
+      `SSF-HOST-007 ${home}/gone: ENOENT`,
+    ],
   ])("makes nothing for %s", (_name, lines, message) => {
     const { status, stdout, stderr } = up(...lines);
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });

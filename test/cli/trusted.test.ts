@@ -12,10 +12,9 @@ import {
 } from "./support/provenance";
 
 const builderId = "https://factory.test/builder/v1";
-const minute = 60;
 const now = Math.floor(Date.now() / 1000);
-/** When something changes, and moments before and after that; all of them lie in the life of the certificates. */
-const [before, change, after] = [now + minute, now + 2 * minute, now + 3 * minute];
+/** When something changes, and moments before and after that: in the life of the certificates, and within what clocks may differ. */
+const [before, change, after] = [now + 10, now + 20, now + 30];
 const at = (seconds: number): Date => new Date(seconds * 1000);
 
 const factoryOf = ({ policy, authority, log }: SigningServices) => ({

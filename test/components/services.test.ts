@@ -186,6 +186,7 @@ describe("Forge", () => {
       "core/v1:PersistentVolumeClaim forge-volume",
       "core/v1:Secret forge-users",
       "core/v1:Service forge-service",
+      "core/v1:ServiceAccount forge-account",
       "networking.k8s.io/v1:NetworkPolicy forge-policy",
       "random:index/randomPassword:RandomPassword forge-password",
     ]);

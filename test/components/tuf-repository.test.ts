@@ -24,6 +24,7 @@ describe("TufRepository", () => {
       "core/v1:ConfigMap tuf-content",
       "core/v1:Namespace tuf-ns",
       "core/v1:Service tuf-service",
+      "core/v1:ServiceAccount tuf-account",
       "networking.k8s.io/v1:NetworkPolicy tuf-policy",
     ]);
   });

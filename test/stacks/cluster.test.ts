@@ -14,15 +14,16 @@ import { render, valueOf } from "../support/render";
 const kubeconfig = `clusters: [{ cluster: { server: "https://127.0.0.1:6443", certificate-authority-data: Q0E= } }]`;
 
 describe("a cluster that is made", () => {
+  const withKubeconfig = {
+    extra: (type: string): Record<string, unknown> => (type === "kind:index:Cluster" ? { kubeconfig } : {}),
+  };
   const made = async (settings: Record<string, string>) => {
     let outputs: pulumi.Inputs = {};
     const config = parseConfig({ kind: "cluster", ...settings }) as ClusterConfig;
     const program = () => {
       outputs = clusterStack(config);
     };
-    const rendering = await render(program, {
-      extra: (type) => (type === "kind:index:Cluster" ? { kubeconfig } : {}),
-    });
+    const rendering = await render(program, withKubeconfig);
     return { rendering, outputs };
   };
 
@@ -31,6 +32,7 @@ describe("a cluster that is made", () => {
     const top = rendering.resources.filter(({ parent }) => parent === "").map(({ type }) => type);
     expect(top.sort()).toEqual([
       "pulumi:providers:kubernetes",
+      "secure-software-factory:index:ClusterAdmission",
       "secure-software-factory:index:HardenedCluster",
       "secure-software-factory:index:KubeProxy",
       "secure-software-factory:index:Network",
@@ -51,12 +53,12 @@ describe("a cluster that is made", () => {
     ["is protected with its key when it is to last", "true", ["cluster-encryption-key", "cluster-kind"]],
   ])("%s", async (_, protectData, protectedNames) => {
     const config = parseConfig({ kind: "cluster", protectData }) as ClusterConfig;
-    const rendering = await render(() =>
+    const program = () =>
       pulumi.runtime.runInPulumiStack(() => {
         clusterStack(config);
         return Promise.resolve({});
-      }),
-    );
+      });
+    const rendering = await render(program, withKubeconfig);
     expect(rendering.resources.flatMap(({ name, protect }) => (protect ? [name] : []))).toEqual(protectedNames);
   });
 
@@ -73,6 +75,10 @@ describe("a cluster that is made", () => {
       runtimeClasses: { jailed: "jailed", networked: "networked" },
       networkPolicies: "cilium",
       clusterCidrs: ["10.244.0.0/16", "10.96.0.0/16"],
+      ruleDigests: [
+        { path: "ValidatingAdmissionPolicy/ssf-system-images" },
+        { path: "ValidatingAdmissionPolicyBinding/ssf-system-images" },
+      ],
       apiServer: "https://127.0.0.1:6443",
     });
   });

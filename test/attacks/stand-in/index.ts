@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Session } from "../../../tools/cli/attack-session";
 import { makeAuthority } from "../../cli/support/authority";
-import { jailedPod } from "../support";
+import { jailedPod, until } from "../support";
 
 /** How a stand-in fails: by the certificate that it shows, or with the service's own one by what it answers. */
 export type Failure = "foreign" | "expired" | "silent" | "erroring";
@@ -123,7 +123,9 @@ export const openStandIn = async (
     fail: async (failure) => {
       await kubectl.text(["exec", name, inNamespace, "--", NODE, "--eval", GIVE_ORDER, failure]);
       // With these labels it would have been led to at once.
-      await kubectl.text(["label", "pod", name, inNamespace, "--overwrite", ...labels]);
+      const label = ["label", "pod", name, inNamespace, "--overwrite", ...labels];
+      // Nobody may change a pod until the gate is back.
+      await until(session, "labels of the stand-in", () => kubectl.text(label).catch(() => undefined));
     },
     leave: () => selector(null),
   };
