@@ -53,7 +53,10 @@ const templateObject = (kind: string, protects: string, code: GateCode): GateTem
   kind: "ConstraintTemplate",
   metadata: { name: kind.toLowerCase(), annotations: { description: protects } },
   // The schema is what Gatekeeper would write by itself, so that the cluster gives back what is signed.
-  spec: { crd: { spec: { names: { kind }, validation: { legacySchema: false } } }, targets: [{ target, code: [code] }] },
+  spec: {
+    crd: { spec: { names: { kind }, validation: { legacySchema: false } } },
+    targets: [{ target, code: [code] }],
+  },
 });
 
 /** A template whose conditions are in CEL. What it cannot evaluate is refused. */

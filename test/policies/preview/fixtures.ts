@@ -389,7 +389,6 @@ export const absentFixtures: AbsentFixture[] = [
   lacking("SSF-ADMISSION-026", "spec.initContainers", pod(SYSTEM_NAMESPACE)),
   lacking("SSF-ADMISSION-031", "spec.pipelineRef.resolver", run({ pipelineRef: {} }), "SSF-ADMISSION-031"),
   lacking("SSF-TRIGGER-003", "spec.params", run({})),
-  lacking("SSF-GATE-001", "containers[].image", deployment(only({ image: undefined })), "SSF-GATE-001"),
   lacking(
     "SSF-GATE-007",
     "containers[].securityContext",
@@ -417,6 +416,7 @@ export const NOTHING_ABSENT: Readonly<Record<string, string>> = {
   "SSF-ADMISSION-032": "asks who makes the object",
   "SSF-ADMISSION-051": "refuses all",
   "SSF-ADMISSION-052": "asks who makes the object",
+  "SSF-GATE-001": "the API server itself refuses a container without an image",
 };
 
 /** What a stack may do, since its user brings the stacks up; nobody else may. */
