@@ -25,8 +25,6 @@ import { hostInventory } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { probe } from "./probe";
-import { describeRestarts } from "./restarts";
-import { describeRotation } from "./rotation";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
 import { describeTeams } from "./teams";
@@ -402,8 +400,6 @@ describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(factory, () => ({ kubectl, team, shared }));
 
-describeRestarts(factory, () => ({ kubectl, team, shared, image }));
-
 describeParity(() => ({ kubectl, image }));
 
 describePreviews({
@@ -417,12 +413,6 @@ describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
 describeCluster(cluster, () => ({ kubectl, shared }));
 
 describeExisting(cluster, state);
-
-describeRotation(
-  { stacks, config, state },
-  (args, more) => run("./factory", args, more),
-  () => ({ kubectl, team, shared, image }),
-);
 
 test("every command of a guide that needs a factory was run here", () => {
   const lines = guides.flatMap(liveCommands).flatMap((script) => script.split("\n"));
