@@ -182,7 +182,6 @@ export class Fulcio extends pulumi.ComponentResource {
                     `--http-port=${FULCIO_PORT}`,
                     "--grpc-host=127.0.0.1",
                     "--grpc-port=5554",
-                    "--legacy-unix-domain-socket=/tmp/fulcio.sock",
                   ],
                   env: [{ name: "SSL_CERT_FILE", value: "/etc/fulcio/ca.crt" }],
                   readinessProbe: proxy.probe,
