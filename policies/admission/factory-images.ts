@@ -24,15 +24,18 @@ export const FACTORY_NAMESPACES = [
 /** Namespace of Kubernetes' own pods and the network's. */
 export const SYSTEM_NAMESPACE = "kube-system";
 
+/** Requests that start a container in a pod, or give one another image. */
+export const startsContainers: AdmissionRule["matches"] = [
+  {
+    apiGroup: "",
+    apiVersions: ["v1"],
+    resources: ["pods", "pods/ephemeralcontainers"],
+    operations: ["CREATE", "UPDATE"],
+  },
+];
+
 const onlyThese = (images: readonly string[]): Pick<AdmissionRule, "matches" | "variables"> => ({
-  matches: [
-    {
-      apiGroup: "",
-      apiVersions: ["v1"],
-      resources: ["pods", "pods/ephemeralcontainers"],
-      operations: ["CREATE", "UPDATE"],
-    },
-  ],
+  matches: startsContainers,
   variables: [
     {
       name: "others",

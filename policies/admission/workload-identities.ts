@@ -1,4 +1,5 @@
 import type { Workload } from "../../components/lib/workload-api";
+import { startsContainers } from "./factory-images";
 import { isOneOf, removal, userName, type Identities } from "./identities";
 import type { AdmissionRule } from "./rule";
 
@@ -48,14 +49,7 @@ export const identityUsers = (users: readonly IdentityUser[]): AdmissionRule => 
   name: "ssf-identity-users",
   protects: "An identity that signs or writes is used by its own program.",
   scope: "factory",
-  matches: [
-    {
-      apiGroup: "",
-      apiVersions: ["v1"],
-      resources: ["pods", "pods/ephemeralcontainers"],
-      operations: ["CREATE", "UPDATE"],
-    },
-  ],
+  matches: startsContainers,
   variables: [
     { name: "images", expression: JSON.stringify(Object.fromEntries(users.map((user) => [place(user), user.images]))) },
     {
