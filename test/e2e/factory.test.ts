@@ -24,6 +24,8 @@ import { Shop } from "./gate";
 import { hostInventory } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
+import { describeRestarts } from "./restarts";
+import { describeRotation } from "./rotation";
 import { probe } from "./probe";
 import { describeSignatures } from "./signatures";
 import { describeSupplyChain, type Ended, StrictTeam } from "./supply-chain";
@@ -413,6 +415,14 @@ describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
 describeCluster(cluster, () => ({ kubectl, shared }));
 
 describeExisting(cluster, state);
+
+describeRestarts(factory, () => ({ kubectl, team, shared, image }));
+
+describeRotation(
+  { stacks, config, state },
+  (args, more) => run("./factory", args, more),
+  () => ({ kubectl, team, shared, image }),
+);
 
 test("every command of a guide that needs a factory was run here", () => {
   const lines = guides.flatMap(liveCommands).flatMap((script) => script.split("\n"));

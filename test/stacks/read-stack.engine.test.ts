@@ -1,15 +1,18 @@
 import { resolve } from "node:path";
 import { NetworkPolicies } from "../../components/lib/network-policies";
-import { SCHEMA } from "../../stacks/outputs";
+import { SCHEMA, type StackOutputs } from "../../stacks/outputs";
 import { createProject, describeWithEngine, type Project } from "../cli/support/engine";
 
 const root = resolve(__dirname, "../..");
 
-const cluster = {
+const cluster: StackOutputs["cluster"] = {
   schema: SCHEMA,
   kubeconfig: "kubeconfig",
   clusterIdentifier: "one",
+  runtimeClasses: null,
   networkPolicies: NetworkPolicies.Cilium,
+  clusterCidrs: ["10.0.0.0/8"],
+  ruleDigests: [],
   apiServer: "https://localhost:6443",
 };
 

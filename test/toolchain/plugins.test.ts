@@ -28,7 +28,8 @@ const calls = () => (existsSync(asked) ? readFileSync(asked, "utf8").trim().spli
 
 const succeeds = `directory="$PULUMI_HOME/plugins/$3-$4-$5"
 mkdir -p "$directory" && touch "$directory/pulumi-$3-$4" "$directory.lock"`;
-const failsWith = (text: string) => `echo '${text}' >&2; exit 255`;
+/** As the command line, whose log of what failed lies among temporary files. */
+const failsWith = (text: string) => `echo '${text}' | tee "\${TMPDIR:-/tmp}/pulumi.INFO" >&2; exit 255`;
 const server = "https://get.pulumi.com/releases/plugins/pulumi-resource-random-v4.21.2-linux-amd64.tar.gz";
 
 afterEach(() => {
@@ -57,6 +58,7 @@ test.each([
 ])("after %s the next build asks again", async (_name, text) => {
   install(failsWith(text));
   expect(await download()).toBeUndefined();
+  expect(existsSync(join(tmpdir(), "pulumi.INFO"))).toBe(false);
   expect(plugins.downloadedPlugin(plugin)).toBeUndefined();
   install(succeeds);
   expect(await download()).toBe(plugins.downloadedPlugin(plugin));

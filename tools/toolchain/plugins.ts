@@ -49,8 +49,9 @@ export const downloadPlugin = async (pulumi: string, plugin: PluginSpec): Promis
   if (downloadedPlugin(plugin) === undefined && (await isRefused(plugin))) return undefined;
   const home = await workDirectory("pulumi-home");
   if (downloadedPlugin(plugin) === undefined) {
+    // The command line leaves a log of what failed among temporary files.
     const { code, log } = await execute(pulumi, ["plugin", "install", "resource", plugin.name, `v${plugin.version}`], {
-      env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
+      env: { PULUMI_HOME: home, TMPDIR: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
     });
     if (code !== 0) {
       if (refused.test(log)) await rememberRefusal(plugin);
