@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { openRepository, parseTargets, readRepository } from "../../trust";
-import { holdCeremony } from "../../tools/cli/ceremony";
+import { holdCeremony, rotateTrust } from "../../tools/cli/ceremony";
 import { developmentKeys, ensureTrust, signDevelopmentTrust, trustDirectory } from "../../tools/cli/trust";
 import { openWorkspace, removeState, type Workspace } from "../../tools/cli/workspace";
 import { factoryTrust, newAuthority, newLog } from "../trust/support/sigstore";
@@ -27,6 +27,17 @@ describe("without a ceremony of an operator", () => {
     expect(Object.keys(readRepository(made.metadata))).toContain("2.targets.json");
   });
 
+  it("its root key signs once, and is written nowhere", async () => {
+    const workspace = workspaceIn(temporary());
+    const { metadata } = await ensureTrust(workspace);
+    const keys = readdirSync(join(workspace.state, "trust/development/keys"));
+    expect(keys.map((name) => name.split("-")[0]).sort()).toEqual(["snapshot", "targets", "timestamp"]);
+    const keyring = await developmentKeys(workspace);
+    if (keyring === undefined) throw new Error("a ceremony was held");
+    const rotate = () => rotateTrust({ metadata, keyring, role: "targets", now: new Date() });
+    expect(rotate).toThrow("SSF-TRUST-005 role root: 0 of the keys");
+  });
+
   it("its keys and their passphrase are the owner's alone, and go with the state", async () => {
     const workspace = workspaceIn(temporary());
     await ensureTrust(workspace);
@@ -42,7 +53,7 @@ describe("without a ceremony of an operator", () => {
     mkdirSync(join(workspace.state, "trust/development/keys"), { recursive: true });
     writeFileSync(join(workspace.state, "trust/development/keys/root-0123456789ab.pem"), "torn");
     await expect(ensureTrust(workspace)).resolves.toMatchObject({ isNew: true });
-    await expect(developmentKeys(workspace)).resolves.toMatchObject({ keys: { length: 4 } });
+    await expect(developmentKeys(workspace)).resolves.toMatchObject({ keys: { length: 3 } });
   });
 
   it("nothing is made up for a directory that the operator named", async () => {

@@ -32,6 +32,8 @@ export interface Ceremony {
   metadata: string;
   /** How many root keys there are, and how many of them must sign. Every other role has one key. */
   root: { keys: number; threshold: number };
+  /** Roles whose private keys are written; those of the others are gone when the ceremony ends. @default all */
+  kept?: readonly Role[];
   passphrase: string;
   now: Date;
   periods?: Periods;
@@ -89,7 +91,8 @@ const writeKey = (directory: string, role: Role, key: NewKey, passphrase: string
  * @returns files of the private keys
  * @throws FactoryError `SSF-TRUST-001`, `SSF-TRUST-002`, `SSF-TRUST-004` or `SSF-TRUST-007`, before anything is written
  */
-export const holdCeremony = ({ keys: directory, metadata, root, passphrase, now, periods }: Ceremony): string[] => {
+export const holdCeremony = (ceremony: Ceremony): string[] => {
+  const { keys: directory, metadata, root, kept = ROLES, passphrase, now, periods } = ceremony;
   requirePassphrase(passphrase);
   if (existsSync(directory) && readdirSync(directory).length > 0)
     throw misplaced(
@@ -125,7 +128,7 @@ export const holdCeremony = ({ keys: directory, metadata, root, passphrase, now,
   );
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   chmodSync(directory, 0o700);
-  const written = ROLES.flatMap((role) => keys[role].map((key) => writeKey(directory, role, key, passphrase)));
+  const written = kept.flatMap((role) => keys[role].map((key) => writeKey(directory, role, key, passphrase)));
   writeFiles(metadata, files);
   return written;
 };

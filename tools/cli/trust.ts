@@ -112,6 +112,7 @@ export const ensureTrust = async (workspace: Workspace): Promise<TrustDirectory 
     keys,
     metadata,
     root: { keys: 1, threshold: 1 },
+    kept: ["targets", "snapshot", "timestamp"],
     passphrase,
     now: new Date(),
     periods: developmentPeriods,
