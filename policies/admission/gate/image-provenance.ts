@@ -30,8 +30,10 @@ images contains object.get(container, "image", "") if {
 answer := external_data({"provider": "${PROVIDER}", "keys": [image | some image in images]})
 
 admitted contains key if {
+	object.get(answer, "system_error", "") == ""
 	some [key, value] in answer.responses
 	value == "${ADMITTED}"
+	count(said(key)) == 0
 }
 
 said(image) := [reason | some [key, reason] in answer.errors; key == image]

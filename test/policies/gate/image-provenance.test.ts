@@ -81,6 +81,8 @@ const answers: [string, unknown, GateCase[]][] = [
         "^SSF-GATE-002 no",
       ],
       ["an error beside the value", { ...good, responses: [[image, true]], errors: [[image, "no"]] }, "^no$"],
+      ["an error beside what admits it", { ...good, errors: [[image, "SSF-GATE-002 no"]] }, "^SSF-GATE-002 no$"],
+      ["a system error beside what admits it", { ...good, system_error: "late" }, "^SSF-GATE-004 .*late"],
       ["no items", { ...good, responses: [] }, "gave no answer: none came"],
       ["nothing but a system error", { responses: null, errors: null, status_code: 500, system_error: "late" }, "late"],
       ["another value", { ...good, responses: [[image, "yes"]] }, "SSF-GATE-004"],
