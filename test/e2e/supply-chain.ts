@@ -15,8 +15,8 @@ import { join, resolve } from "node:path";
 const examples = resolve(__dirname, "../../examples");
 const minutes = 60_000;
 
-/** A Go command that nobody here wrote, as its author published it. */
-const foreign = { module: "github.com/google/addlicense", version: "v1.1.1" };
+/** A Go module that nobody here wrote, as its author published it, and one of its commands. */
+const foreign = { module: "github.com/rogpeppe/go-internal", version: "v1.14.1", command: "./cmd/txtar-c" };
 const denied = "pkg:pypi/itsdangerous";
 const committer = "member@team.test";
 
@@ -108,14 +108,17 @@ const copyChanging = (directory: string): void => {
 
 /** Checks what only a team that asks for it gets: each refusal beside the build that passes with all of it asked for. */
 export const describeSupplyChain = (strict: StrictTeam, factory: (...args: string[]) => Promise<Ended>): void => {
-  const build = (source: string) => factory("build", source, "--team", "strict", "--json");
+  const build = (source: string, ...more: string[]) => factory("build", source, "--team", "strict", ...more, "--json");
 
   describe("a team that asks for signed commits, two builds, a deny list and files", () => {
     /** Begun together, since a build waits for pods more than it computes. */
     let builds: Record<"foreign" | "unsigned" | "denied" | "changing", Promise<Ended>>;
     beforeAll(() => {
       builds = {
-        foreign: build(strict.repository("addlicense", { signed: true }, copyForeign)),
+        foreign: build(
+          strict.repository("go-internal", { signed: true }, copyForeign),
+          ...["--package", foreign.command, "--name", "txtar-c"],
+        ),
         unsigned: build(strict.repository("unsigned", { signed: false }, copyExample("go-service"))),
         denied: build(strict.repository("denied", { signed: true }, copyExample("pip-service"))),
         changing: build(strict.repository("changing", { signed: true }, copyChanging)),
