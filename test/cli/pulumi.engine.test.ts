@@ -1,5 +1,15 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -41,6 +51,19 @@ exports.text = config.require("text");
 exports.replaced = config.require("replaced");
 exports.password = password.result;
 `;
+
+/** The processes that work in the directory. */
+const processesIn = (directory: string): { pid: number; command: string }[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        if (readlinkSync(`/proc/${pid}/cwd`) !== directory) return [];
+        return [{ pid: Number(pid), command: readFileSync(`/proc/${pid}/cmdline`, "utf8") }];
+      } catch {
+        return [];
+      }
+    });
 
 const planned = (overrides: Record<string, unknown> = {}): PlannedStack => ({
   name: "second",
@@ -144,6 +167,12 @@ describeWithEngine("stacks under the real engine", () => {
     expect((await stackState(workspace, "second"))?.pending).toHaveLength(1);
     child.kill("SIGKILL");
     await ended;
+    const ours = () => processesIn(program).filter(({ command }) => command.includes("tools/plugins"));
+    for (let tries = 0; tries < 60 && ours().length > 0; tries++)
+      await new Promise((resume) => setTimeout(resume, 250));
+    expect(ours()).toEqual([]);
+    // The engine's own programs stay: its language host for minutes, its dynamic provider for good.
+    for (const { pid } of processesIn(program)) process.kill(pid);
     const again = await readyStack(workspace, planned());
     expect(again.mended).toEqual([
       "released the lock of a run that was killed",

@@ -1,4 +1,5 @@
-import { main, type Provider } from "@pulumi/pulumi/provider";
+import type { Provider } from "@pulumi/pulumi/provider";
+import { serve } from "../serve";
 import { KindCluster, type ClusterInputs } from "./cluster";
 
 /** Inputs whose change needs a new cluster; a new image archive is imported into the running nodes. */
@@ -51,4 +52,4 @@ const provider: Provider = {
   delete: async (_id, _urn, props: ClusterInputs) => new KindCluster(inputsOf(props)).delete(),
 };
 
-void main(provider, process.argv.slice(2));
+serve(provider);

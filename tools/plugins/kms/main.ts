@@ -1,4 +1,4 @@
-import { main } from "@pulumi/pulumi/provider";
+import { serve } from "../serve";
 import { kmsProvider } from "./provider";
 
-void main(kmsProvider, process.argv.slice(2));
+serve(kmsProvider);

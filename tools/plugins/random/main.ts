@@ -1,5 +1,5 @@
-import { main } from "@pulumi/pulumi/provider";
 import { version as sdkVersion } from "@pulumi/random/package.json";
+import { serve } from "../serve";
 import { randomProvider } from "./provider";
 
-void main(randomProvider(sdkVersion), process.argv.slice(2));
+serve(randomProvider(sdkVersion));
