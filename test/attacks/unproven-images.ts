@@ -63,7 +63,7 @@ export const unprovenImages: FactoryAttack = {
   covers:
     "Images that no pipeline of the factory built, in every kind of workload, and behind the names of those that one did.",
   tries: "to start, behind the gate and in the factory itself, images that nothing proves",
-  refusal: { by: ["admission policy"], message: /SSF-GATE-\d+|SSF-ADMISSION-02[34]/ },
+  refusal: { by: ["admission policy"], message: /SSF-GATE-\d+|SSF-ADMISSION-02[346]/ },
   control: "The same workloads with an image that the factory has built, or that its lock file lists, are accepted.",
   prepare: async (session) => {
     const { admin, team } = session;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 import { readToolchain } from "../../stacks/toolchain";
-import { privateDirectory, writeKubeconfig } from "./kubectl";
+import { endWithProcess, privateDirectory, writeKubeconfig } from "./kubectl";
 
 /** Whom a request is made as, in place of the kubeconfig's own user. */
 export interface Impersonation {
@@ -58,7 +58,7 @@ const startProxy = async (kubeconfig: string): Promise<string> => {
   const program = join(readToolchain().bin, "kubectl");
   const args = [`--kubeconfig=${writeKubeconfig(kubeconfig)}`, "proxy", `--unix-socket=${socket}`];
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-  process.on("exit", () => child.kill("SIGTERM"));
+  endWithProcess(child);
   await new Promise<void>((resolve, reject) => {
     let stderr = "";
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,9 +23,17 @@ export interface Kubectl {
 }
 
 const temporaryDirectories = new Set<string>();
+const children = new Set<ChildProcess>();
 process.on("exit", () => {
+  for (const child of children) child.kill("SIGTERM");
   for (const directory of temporaryDirectories) rmSync(directory, { recursive: true, force: true });
 });
+
+/** Ends the child with this process, if it has not ended before. */
+export const endWithProcess = (child: ChildProcess): void => {
+  children.add(child);
+  child.on("close", () => children.delete(child));
+};
 
 /** A directory that only this user can read and that is gone when the process ends. */
 export const privateDirectory = (): string => {
@@ -75,19 +83,15 @@ export const openKubectl = (kubeconfig: string): Kubectl => {
           `:${port}`,
         ];
         const child = spawn(program, [`--kubeconfig=${file}`, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-        const end = () => void child.kill("SIGTERM");
-        process.on("exit", end);
+        endWithProcess(child);
         let stderr = "";
         child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
         child.stdout.on("data", (chunk: Buffer) => {
           const [, local] = /Forwarding from 127\.0\.0\.1:(\d+)/.exec(chunk.toString()) ?? [];
-          if (local !== undefined) resolve({ port: Number(local), close: end });
+          if (local !== undefined) resolve({ port: Number(local), close: () => void child.kill("SIGTERM") });
         });
         child.on("error", (error) => reject(problem(`kubectl ${args.join(" ")}`, error.message)));
-        child.on("close", () => {
-          process.off("exit", end);
-          reject(problem(`kubectl ${args.join(" ")}`, lastLines(stderr, 5)));
-        });
+        child.on("close", () => reject(problem(`kubectl ${args.join(" ")}`, lastLines(stderr, 5))));
       }),
   };
 };
