@@ -5,7 +5,7 @@ import { VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
 import { withValue, type Session } from "../../tools/cli/attack-session";
 import type { Answer, Attempt } from "../../tools/cli/attacks";
 import { type Failure, foreignCertificates, openStandIn, type Service, type StandIn } from "./stand-in";
-import { anyBuilt, type FactoryAttack, type Pod, until } from "./support";
+import { anyBuilt, type FactoryAttack, killPods, type Pod, until } from "./support";
 import { IMAGE_OF_WORKLOAD, workload } from "./unproven-images";
 
 /** Something without which the gate cannot decide. */
@@ -54,10 +54,7 @@ interface Pods {
 
 /** Ends every pod of the factory in a namespace at once; what makes them makes them again. */
 const kill = ({ kubectl, id }: Session, namespace: string): Promise<string> =>
-  kubectl.text([
-    ...["delete", "pods", `--selector=attack!=${id}`, `--namespace=${namespace}`],
-    ...["--grace-period=0", "--force", "--wait=false"],
-  ]);
+  killPods(kubectl, namespace, `--selector=attack!=${id}`);
 
 const killed = (session: Session, name: string, namespaces: readonly string[], pod: Pod): Fault => ({
   name,

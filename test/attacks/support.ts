@@ -89,9 +89,9 @@ export const scale = async (
   await kubectl.text(["wait", `--namespace=${namespace}`, "--timeout=180s", ...wait]);
 };
 
-/** Ends every pod of a namespace at once; what makes them makes them again. */
-export const killPods = (kubectl: Kubectl, namespace: string): Promise<string> =>
-  kubectl.text(["delete", "pods", "--all", `--namespace=${namespace}`, "--grace-period=0", "--force", "--wait=false"]);
+/** Ends pods of a namespace at once; what makes them makes them again. @param which as kubectl selects them */
+export const killPods = (kubectl: Kubectl, namespace: string, which = "--all"): Promise<string> =>
+  kubectl.text(["delete", "pods", which, `--namespace=${namespace}`, "--grace-period=0", "--force", "--wait=false"]);
 
 /** A claim of storage. */
 export const claim = (namespace: string, name: string): ClusterObject => ({
