@@ -71,9 +71,11 @@ export class NodeTrust extends pulumi.ComponentResource {
                   image: args.shellImage,
                   command: ["/bin/sh", "-c", TRUST_SCRIPT],
                   env: [{ name: "DIRECTORY", value: `/certs.d/${args.registryHost}` }],
-                  readinessProbe: {
+                  // Asked until it holds, and not again: what the script has put there stays as long as the script runs.
+                  startupProbe: {
                     exec: { command: ["/bin/sh", "-c", 'test -f "$DIRECTORY/hosts.toml"'] },
-                    periodSeconds: 2,
+                    periodSeconds: 1,
+                    failureThreshold: 60,
                   },
                   securityContext: rootContainer,
                   resources: resources({ cpu: "5m", memory: "8Mi" }, { cpu: "100m", memory: "32Mi" }),
