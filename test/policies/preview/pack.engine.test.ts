@@ -105,7 +105,15 @@ describeWith("pulumi", "gator")("the pack in a preview", () => {
 
     beforeEach(() => {
       rmSync(checkout(), { recursive: true, force: true });
-      for (const part of ["components", "pipelines", "policies", "stacks", "package.json", "toolchain.lock.json"])
+      for (const part of [
+        "components",
+        "pipelines",
+        "policies",
+        "stacks",
+        "trust",
+        "package.json",
+        "toolchain.lock.json",
+      ])
         cpSync(join(root, part), join(checkout(), part), { recursive: true });
       symlinkSync(join(root, "node_modules"), join(checkout(), "node_modules"));
     });
