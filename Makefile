@@ -24,10 +24,10 @@ preview: ## what this checkout changes in the factory, and whether it breaks a r
 	./factory preview $(if $(BASE),--base $(BASE)) $(if $(COMMENT),--comment $(COMMENT))
 
 bench: ## measure the factory that is up; adds 130 entries to its log
-	npx tsx test/bench/main.ts
+	node --require @swc-node/register test/bench/main.ts
 
 bench-teams: ## measure what 1, 5 and 20 teams more take; makes them and removes them, in a quarter of an hour
-	npx tsx test/bench/teams.ts
+	node --require @swc-node/register test/bench/teams.ts
 
 check: node_modules ## formatting, lint, types
 	npm run check

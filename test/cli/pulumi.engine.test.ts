@@ -86,7 +86,8 @@ describeWithEngine("stacks under the real engine", () => {
     delete process.env.PULUMI_CONFIG_PASSPHRASE;
     for (const directory of [program, launchers, mockToolchain.plugins]) await mkdir(directory);
     symlinkSync(resolve(__dirname, "../../node_modules"), join(program, "node_modules"));
-    writeFileSync(join(program, "Pulumi.yaml"), `name: ${project}\nruntime: nodejs\nmain: program.js\n`);
+    const runtime = "{ name: nodejs, options: { typescript: false } }";
+    writeFileSync(join(program, "Pulumi.yaml"), `name: ${project}\nruntime: ${runtime}\nmain: program.js\n`);
     writeFileSync(join(program, "package.json"), '{ "dependencies": { "@pulumi/pulumi": "*" } }');
     writeFileSync(join(program, "program.js"), source);
     writeFileSync(join(program, "Pulumi.dev.yaml"), committed);

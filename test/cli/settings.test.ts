@@ -70,7 +70,7 @@ describe("factory up", () => {
   const [state, cache] = [join(home, "state"), join(home, "cache")];
 
   const up = (...lines: string[]) =>
-    spawnSync(process.execPath, ["--import", "tsx", "tools/cli/main.ts", "up"], {
+    spawnSync(process.execPath, ["--require", "@swc-node/register", "tools/cli/main.ts", "up"], {
       cwd: root,
       encoding: "utf8",
       env: { ...process.env, ...names, SSF_STATE: state, XDG_CACHE_HOME: cache, SSF_CONFIG: lines.join("\n") },

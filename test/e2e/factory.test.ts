@@ -73,9 +73,6 @@ const run = (command: string, args: readonly string[], more: Record<string, stri
 
 const factory = (...args: string[]): Promise<Ended> => run("./factory", args);
 
-/** Whether a temporary file is what the commands' own program was compiled to, kept by its compiler for the next one. */
-const isCompiled = (name: string): boolean => name.startsWith("tsx-");
-
 const outputsOf = async <K extends keyof StackOutputs>(workspace: Workspace, kind: K, stack: string) =>
   parseOutputs(kind, stack, (await stackOutputs(workspace, stack)) as Record<string, unknown>);
 
@@ -101,7 +98,7 @@ beforeAll(async () => {
 afterAll(async () => {
   const down = await factory("down");
   const left = hostInventory(state, cluster);
-  const files = readdirSync(temporary).filter((name) => !isCompiled(name));
+  const files = readdirSync(temporary);
   expect({ code: down.code, ...left, files, state: existsSync(state) }).toEqual({
     code: 0,
     runDirectory: false,

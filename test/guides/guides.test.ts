@@ -82,7 +82,8 @@ describeWithFactory("the commands of the guide", (served) => {
     expect(drawn).toContain("accTitle: Pipeline go");
     expect(readFileSync(join(served.checkout.directory, "go.svg"), "utf8")).toContain("Pipeline go</title>");
     expect(vetted).toMatch(/"vet<br\/>jailed"/);
-    const spoilt = "sed -i 's/^  results: \\[\\],/  results: [], writes: \"output\",/' vet.ts && npx tsx vet.ts";
+    const spoilt =
+      "sed -i 's/^  results: \\[\\],/  results: [], writes: \"output\",/' vet.ts && node --require @swc-node/register vet.ts";
     const refused = await served.checkout.sh(spoilt);
     expect([refused.code, refused.stderr]).toEqual([
       1,

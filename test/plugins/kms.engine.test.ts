@@ -12,7 +12,7 @@ const root = resolve(__dirname, "../..");
 
 /** Exports a team's signed definitions, as its stack makes them from `settings.json`. */
 const program = `
-require("tsx/cjs");
+require("@swc-node/register");
 const { readFileSync } = require("node:fs");
 const { teamPipeline } = require("${root}/pipelines");
 const { stackSigner } = require("${root}/stacks/definition-keys");

@@ -4,7 +4,7 @@ import { createProject, describeWithEngine, type Project } from "../cli/support/
 const root = resolve(__dirname, "../..");
 
 const program = (isKept: boolean) => `
-require("tsx/cjs");
+require("@swc-node/register");
 const pulumi = require("@pulumi/pulumi");
 const random = require("@pulumi/random");
 const { protectData } = require(${JSON.stringify(resolve(root, "stacks/kept-data.ts"))});

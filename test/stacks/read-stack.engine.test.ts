@@ -18,7 +18,7 @@ const cluster: StackOutputs["cluster"] = {
 
 /** Stack cluster has the outputs of one, the others read them; a refusal is printed as the program prints it. */
 const program = `
-require("tsx/cjs");
+require("@swc-node/register");
 const pulumi = require("@pulumi/pulumi");
 const { readStack } = require(${JSON.stringify(resolve(root, "stacks/read-stack.ts"))});
 module.exports = async () => {

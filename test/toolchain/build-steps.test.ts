@@ -147,8 +147,8 @@ asRoot("on a disk that gets full in the middle of a build", () => {
     const mounted = `mkdir -p ${disk} && mount -t tmpfs -o size=4m tmpfs ${disk} && exec "$@"`;
     const { stdout, stderr } = spawnSync(
       "unshare",
-      ["--mount", "sh", "-c", mounted, "sh", join(root, "node_modules/.bin/tsx"), program],
-      { encoding: "utf8", env: { ...process.env, XDG_CACHE_HOME: disk } },
+      ["--mount", "sh", "-c", mounted, "sh", process.execPath, "--require", "@swc-node/register", program],
+      { cwd: root, encoding: "utf8", env: { ...process.env, XDG_CACHE_HOME: disk } },
     );
     expect(stderr).toBe("");
     return JSON.parse(stdout) as Record<string, unknown>;

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 jest.setTimeout(120_000);
 
 const root = resolve(__dirname, "../..");
-const runner = join(root, "node_modules/.bin/tsx");
+const runner = [process.execPath, "--require", join(root, "node_modules/@swc-node/register")] as const;
 
 let home: string;
 let cache: string;
@@ -33,7 +33,10 @@ const program = (body: string): string => {
 const env = () => ({ ...process.env, XDG_CACHE_HOME: home });
 
 const run = (body: string): string => {
-  const { stdout, stderr, status } = spawnSync(runner, [program(body)], { encoding: "utf8", env: env() });
+  const { stdout, stderr, status } = spawnSync(runner[0], [...runner.slice(1), program(body)], {
+    encoding: "utf8",
+    env: env(),
+  });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   return stdout;
 };
@@ -58,7 +61,7 @@ test("a build that fails leaves no output, and the next one makes it", () => {
 test("a build that is killed leaves no output and no lock", async () => {
   const half = `await lockCache(); await stored("thing", "0123456789abcdef", async (d) => {
     writeFileSync(join(d, "file"), "half"); console.log("half"); await new Promise((r) => setTimeout(r, 600_000)); });`;
-  const child = spawn(process.execPath, ["--import", "tsx", program(half)], { cwd: root, env: env() });
+  const child = spawn(process.execPath, [...runner.slice(1), program(half)], { cwd: root, env: env() });
   const ended = new Promise((done) => child.on("close", done));
   await new Promise((done) => child.stdout.once("data", done));
   expect(existsSync(join(cache, "building"))).toBe(true);
@@ -87,7 +90,7 @@ asRoot("a full disk leaves no output and no lock, and room makes the build go on
     console.log(readdirSync(store).join());`;
   const disk = `${home}/disk`;
   const small = ["--mount", "sh", "-c", `mkdir ${disk} && mount -t tmpfs -o size=2m tmpfs ${disk} && exec "$@"`, "sh"];
-  const { stdout, stderr } = spawnSync("unshare", [...small, runner, program(full)], {
+  const { stdout, stderr } = spawnSync("unshare", [...small, ...runner, program(full)], {
     encoding: "utf8",
     env: { ...env(), XDG_CACHE_HOME: disk },
   });

@@ -34,7 +34,10 @@ export const createProject = async (program: string, ...path: string[]): Promise
   const directory = await mkdtemp(join(tmpdir(), "ssf-engine-"));
   await mkdir(join(directory, "state"));
   await symlink(join(root, "node_modules"), join(directory, "node_modules"));
-  await writeFile(join(directory, "Pulumi.yaml"), "name: engine-test\nruntime: nodejs\nmain: program.js\n");
+  await writeFile(
+    join(directory, "Pulumi.yaml"),
+    "name: engine-test\nruntime: { name: nodejs, options: { typescript: false } }\nmain: program.js\n",
+  );
   await writeFile(join(directory, "package.json"), '{ "dependencies": { "@pulumi/pulumi": "*" } }');
   await writeFile(join(directory, "program.js"), program);
   const env = {

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,6 +12,7 @@ import { readToolchain } from "../../../stacks/toolchain";
 import { type ApiServer } from "../../admission/support/api-server";
 import { as } from "../../admission/support/world";
 import { createProject, type Project } from "../../cli/support/engine";
+import { execute } from "../../../tools/process";
 import { lockedImages, namespaces, type TestObject } from "./fixtures";
 
 /** Codes of what an engine refuses of each object, by the object's name in the test. */
@@ -63,17 +63,17 @@ export const createJudgedProject = async (program: string): Promise<Project> => 
 };
 
 /** What a pack, by default that of this checkout, says of a preview of the project, and whether the preview succeeds. */
-export const previewWithPack = (
+export const previewWithPack = async (
   project: Pick<Project, "directory" | "env">,
   flags: readonly string[] = [],
   checkout = root,
-): { succeeds: boolean; output: string; said: Said[] } => {
+): Promise<{ succeeds: boolean; output: string; said: Said[] }> => {
   const log = join(project.directory, "events.jsonl");
   rmSync(log, { force: true });
-  const ended = spawnSync(
+  const ended = await execute(
     "pulumi",
     ["--non-interactive", "preview", "--policy-pack", join(checkout, "policies/preview"), "--event-log", log, ...flags],
-    { cwd: project.directory, env: { ...project.env, PULUMI_DEBUG_COMMANDS: "true" }, encoding: "utf8" },
+    { cwd: project.directory, env: { ...project.env, PULUMI_DEBUG_COMMANDS: "true" } },
   );
   const said = readFileSync(log, "utf8")
     .split("\n")
@@ -85,7 +85,7 @@ export const previewWithPack = (
       level: enforcementLevel,
       message,
     }));
-  return { succeeds: ended.status === 0, output: `${ended.stdout}${ended.stderr}`, said };
+  return { succeeds: ended.code === 0, output: ended.log, said };
 };
 
 /** A program that makes these objects by the resource names that they are given, in one component. */
@@ -106,7 +106,7 @@ export const byPack = async (objects: ReadonlyMap<string, TestObject>): Promise<
   const spaces = namespaces.map((space): [string, TestObject] => [`namespace ${space.metadata.name}`, space]);
   const project = await createJudgedProject(programOf(new Map([...spaces, ...objects])));
   try {
-    const { said, output } = previewWithPack(project);
+    const { said, output } = await previewWithPack(project);
     if (said.length === 0) throw new Error(output);
     const codes = (name: string) =>
       said.flatMap(({ resource, policy, message }) =>
@@ -140,7 +140,7 @@ const review = (object: TestObject): object => {
 const literal = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 /** By gator itself, which is given whole requests and tries one condition at a time. */
-export const byGator = (objects: ReadonlyMap<string, TestObject>): Refusals => {
+export const byGator = async (objects: ReadonlyMap<string, TestObject>): Promise<Refusals> => {
   const directory = mkdtempSync(join(tmpdir(), "ssf-parity-"));
   try {
     const write = (file: string, ...contents: object[]): string => {
@@ -173,11 +173,8 @@ export const byGator = (objects: ReadonlyMap<string, TestObject>): Refusals => {
       };
     });
     write("suite.yaml", { apiVersion: "test.gatekeeper.sh/v1alpha1", kind: "Suite", tests });
-    const { stdout, stderr } = spawnSync(gatorPath(readToolchain()), ["verify", "--verbose", "suite.yaml"], {
-      cwd: directory,
-      encoding: "utf8",
-      maxBuffer: 1 << 28,
-    });
+    const gator = gatorPath(readToolchain());
+    const { stdout, stderr } = await execute(gator, ["verify", "--verbose", "suite.yaml"], { cwd: directory });
     const verdicts = [...stdout.matchAll(/--- (PASS|FAIL): (case-\d+)\b.*\n(.*)/g)];
     const strange = verdicts.filter(
       ([, end, , why = ""]) => end === "FAIL" && !why.includes("unexpected number of violations"),

@@ -57,8 +57,8 @@ describeWith("pulumi", "gator")("the pack in a preview", () => {
     return ["--policy-pack-config", file];
   };
 
-  test("names each resource that breaks a rule, passes its good twins, and says what it could not check", () => {
-    const { succeeds, said, output } = previewWithPack(project);
+  test("names each resource that breaks a rule, passes its good twins, and says what it could not check", async () => {
+    const { succeeds, said, output } = await previewWithPack(project);
     expect(succeeds).toBe(false);
     expect(said.map(({ resource, policy, level, message }) => [resource, policy, level, code(message)]).sort()).toEqual(
       [
@@ -83,14 +83,14 @@ describeWith("pulumi", "gator")("the pack in a preview", () => {
     expect(output).not.toContain("correct horse");
   });
 
-  test("keeps to the levels of its configuration", () => {
+  test("keeps to the levels of its configuration", async () => {
     const levels = { all: "advisory", resources: "remediate", gate: { enforcementLevel: "disabled" } };
-    const advised = previewWithPack(project, config(levels));
+    const advised = await previewWithPack(project, config(levels));
     expect(advised.succeeds).toBe(true);
     expect(new Set(advised.said.map(({ level }) => level))).toEqual(new Set(["advisory"]));
     expect(advised.said.map(({ policy }) => policy)).not.toContain("gate");
 
-    const blind = previewWithPack(project, config({ all: "mandatory" }));
+    const blind = await previewWithPack(project, config({ all: "mandatory" }));
     expect(blind.succeeds).toBe(false);
     expect(new Set(blind.said.map(({ message }) => code(message)))).toEqual(new Set(["SSF-PREVIEW-005"]));
   });
@@ -118,32 +118,33 @@ describeWith("pulumi", "gator")("the pack in a preview", () => {
       symlinkSync(join(root, "node_modules"), join(checkout(), "node_modules"));
     });
 
-    test("a policy that is no TypeScript is named with file and line", () => {
+    test("a policy that is no TypeScript is named with file and line", async () => {
       change("policies/preview/rules/parents.ts", /^/, "const x = {;\n");
-      const { succeeds, output } = preview();
+      const { succeeds, output } = await preview();
       expect(succeeds).toBe(false);
-      expect(output).toMatch(/SSF-PREVIEW-002[^]*policies\/preview\/rules\/parents\.ts:1:11: ERROR/);
+      expect(output).not.toContain("backtrace");
+      expect(output).toMatch(/SSF-PREVIEW-002[^]*policies\/preview\/rules\/parents\.ts:1:1\][^]*1 \| const x = \{;/);
     });
 
-    test("a rule of the gate that is no CEL is named with file and line, though nothing meets it", () => {
+    test("a rule of the gate that is no CEL is named with file and line, though nothing meets it", async () => {
       change("policies/admission/network-jail.ts", "object.spec.?runtimeClassName.orValue('')", "object.spec.(");
-      const { succeeds, output } = preview();
+      const { succeeds, output } = await preview();
       expect(succeeds).toBe(false);
       expect(output).toMatch(
         /SSF-PREVIEW-003 policies\/admission\/network-jail\.ts:\d+: .*Syntax error.*object\.spec\.\(/,
       );
     });
 
-    test("without gator it says how to get it", () => {
+    test("without gator it says how to get it", async () => {
       change("toolchain.lock.json", /"bin": "[^"]*"/, '"bin": "/nowhere"');
-      const { succeeds, output } = preview();
+      const { succeeds, output } = await preview();
       expect(succeeds).toBe(false);
       expect(output).toMatch(/SSF-PREVIEW-001 \/nowhere\/gator: not there[^]*Run make toolchain\./);
     });
 
-    test("without a toolchain as well", () => {
+    test("without a toolchain as well", async () => {
       rmSync(join(checkout(), "toolchain.lock.json"));
-      expect(preview().output).toMatch(/SSF-TOOLCHAIN-001[^]*Run make toolchain\./);
+      expect((await preview()).output).toMatch(/SSF-TOOLCHAIN-001[^]*Run make toolchain\./);
     });
   });
 });

@@ -109,7 +109,7 @@ describeWith(
   let verdicts: [Refusals, Refusals, Refusals];
   beforeAll(async () => {
     server = await startCluster();
-    verdicts = [await byPack(objects), byGator(objects), await byApiServer(server, objects)];
+    verdicts = [await byPack(objects), await byGator(objects), await byApiServer(server, objects)];
   });
   afterAll(() => server.stop());
 
