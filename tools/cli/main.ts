@@ -56,10 +56,10 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
       .option("--config <stack:key=value>", "replace a configuration value of a stack; may be repeated", several);
 
   verb("up", "bring up everything that is missing: toolchain, cluster, factory, teams").action(
-    async (options: Common) => finish(await (await import("./verbs/up.js")).up(options)),
+    async (options: Common) => finish(await (await import("./verbs/up.ts")).up(options)),
   );
   verb("down", "remove everything that up made, but the caches").action(async (options: Common) =>
-    finish(await (await import("./verbs/down.js")).down(options)),
+    finish(await (await import("./verbs/down.ts")).down(options)),
   );
   const team = program
     .command("team")
@@ -67,21 +67,21 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
   verb("new", "write the settings of a new team, Pulumi.team-<name>.yaml; up makes the team", team)
     .argument("<name>", "name of the team; its namespace is team-<name>")
     .action(async (name: string, options: Common) =>
-      finish(await (await import("./verbs/team.js")).teamNew(name, options)),
+      finish(await (await import("./verbs/team.ts")).teamNew(name, options)),
     );
   verb("list", "list the teams that have settings, and say which of them are up", team).action(
-    async (options: Common) => finish(await (await import("./verbs/team.js")).teamList(options)),
+    async (options: Common) => finish(await (await import("./verbs/team.ts")).teamList(options)),
   );
   verb("remove", "remove a team with all that it has, and its settings; other teams stay as they are", team)
     .argument("<name>", "name of the team")
     .option("--yes", "do not ask")
     .action(async (name: string, options: TeamRemoveOptions) =>
-      finish(await (await import("./verbs/team.js")).teamRemove(name, options)),
+      finish(await (await import("./verbs/team.ts")).teamRemove(name, options)),
     );
   verb("preview", "say what the checkout changes in the factory, and whether it breaks a rule; 0 only if none")
     .option("--base <ref>", "branch, tag or commit to compare with (default: origin/HEAD, main or master)")
     .option("--comment <file>", "file for the same as Markdown, with a picture, for a pull request")
-    .action(async (options: PreviewOptions) => finish(await (await import("./verbs/preview.js")).preview(options)));
+    .action(async (options: PreviewOptions) => finish(await (await import("./verbs/preview.ts")).preview(options)));
   verb("build", "build a program; ends with its image by digest, signed")
     .argument("<source>", "a directory of a git repository, or the https address of one")
     .option("--commit <id>", "commit to build (default: HEAD)")
@@ -93,7 +93,7 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .option("--team <name>", "team whose pipeline builds (default: the first)")
     .option("--timeout <minutes>", "minutes to wait for the end", minutes, "60")
     .action(async (source: string, options: BuildOptions) =>
-      finish(await (await import("./verbs/build.js")).build(source, options)),
+      finish(await (await import("./verbs/build.ts")).build(source, options)),
     );
   verb("verify", "check signature and provenance of an image, or the factory itself; 0 only if all of it holds")
     .argument("<image>", "image by digest: <registry>/<path>@sha256:<hex>; or self, for the factory itself")
@@ -102,8 +102,8 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .action(async (image: string, options: VerifyOptions) =>
       finish(
         image === "self"
-          ? await (await import("./verbs/verify-self.js")).verifySelf(options)
-          : await (await import("./verbs/verify.js")).verify(image, options),
+          ? await (await import("./verbs/verify-self.ts")).verifySelf(options)
+          : await (await import("./verbs/verify.ts")).verify(image, options),
       ),
     );
   verb("attack", "attack the factory in every known way; 0 only if each attack is refused and each control passes")
@@ -111,7 +111,7 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .option("--list", "say what there is, and try nothing")
     .option("--team <name>", "team whose namespace is attacked (default: the first)")
     .action(async (names: string[], options: AttackOptions) =>
-      finish(await (await import("./verbs/attack.js")).attack(names, options)),
+      finish(await (await import("./verbs/attack.ts")).attack(names, options)),
     );
   const trust = program
     .command("trust")
@@ -126,7 +126,7 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .requiredOption("--keys <directory>", "new directory for the private keys, on a medium that can be put away")
     .option("--root-keys <number>", "how many root keys there are", "3")
     .option("--threshold <number>", "how many of them must sign", "2")
-    .action(async (options: TrustInitOptions) => finish(await (await import("./verbs/trust.js")).trustInit(options)));
+    .action(async (options: TrustInitOptions) => finish(await (await import("./verbs/trust.ts")).trustInit(options)));
   trustVerb("sign", "sign what the factory signs with, and what expires soon; the same again changes nothing")
     .option(...keysOption)
     .option("--from <file>", "file with output trust of the factory's stack, as JSON (default: the stack itself)")
@@ -142,43 +142,43 @@ export const commandLine = (finish: (code: ExitCode) => void): Command => {
     .addOption(
       new Option("--renew", "sign what expires soon, and take nothing new").conflicts(["from", "policy", "revoke"]),
     )
-    .action(async (options: TrustSignOptions) => finish(await (await import("./verbs/trust.js")).trustSign(options)));
+    .action(async (options: TrustSignOptions) => finish(await (await import("./verbs/trust.ts")).trustSign(options)));
   trustVerb("rotate", "replace the keys of a role")
     .addArgument(new Argument("<role>").choices(["root", "targets", "snapshot", "timestamp"]))
     .option(...keysOption)
     .option("--new-keys <directory>", "directory for the new keys (default: the first of --keys)")
     .option("--key <id>", "beginning of the id of the one key that goes (default: all of the role)")
     .action(async (role: Role, options: TrustRotateOptions) =>
-      finish(await (await import("./verbs/trust.js")).trustRotate(role, options)),
+      finish(await (await import("./verbs/trust.ts")).trustRotate(role, options)),
     );
   trustVerb("show", "say how the roles stand and what is signed; 0 only if all of it holds").action(
-    async (options: TrustOptions) => finish(await (await import("./verbs/trust.js")).trustShow(options)),
+    async (options: TrustOptions) => finish(await (await import("./verbs/trust.ts")).trustShow(options)),
   );
   trustVerb("policy", "compare the rules in force with those that are signed; 0 only if they are the same")
     .option("--output <directory>", "directory for the rules in force as files, which sign --policy signs")
     .action(async (options: TrustPolicyOptions) =>
-      finish(await (await import("./verbs/trust.js")).trustPolicy(options)),
+      finish(await (await import("./verbs/trust.ts")).trustPolicy(options)),
     );
   verb("graph", "draw a team's pipeline: stages, workspaces, who writes, who reads, who is jailed")
     .option("--team <name>", "team whose pipeline is drawn (default: the first)")
     .option("--pipeline <name>", "one of its pipelines (default: the first)")
     .addOption(new Option("--format <name>", "svg or mermaid").choices(["svg", "mermaid"]).default("svg"))
     .option("--output <file>", "file to write (default: standard output)")
-    .action(async (options: GraphOptions) => finish(await (await import("./verbs/graph.js")).graph(options)));
+    .action(async (options: GraphOptions) => finish(await (await import("./verbs/graph.ts")).graph(options)));
   verb("status", "say what is up").action(async (options: Common) =>
-    finish(await (await import("./verbs/status.js")).status(options)),
+    finish(await (await import("./verbs/status.ts")).status(options)),
   );
   verb("alerts", "show what Falco reported; 0 only if it reported nothing and sees every node")
     .option("--since <span>", "how far to look back, such as 30m or 2h", "1h")
     .action(async (options: AlertsOptions) => {
-      const { alerts, requireSpan } = await import("./verbs/alerts.js");
+      const { alerts, requireSpan } = await import("./verbs/alerts.ts");
       finish(await alerts({ ...options, since: requireSpan(options.since) }));
     });
   verb("env", 'print variables for a plain pulumi: eval "$(./factory env)"').action(async (options: Common) =>
-    finish(await (await import("./verbs/env.js")).env(options)),
+    finish(await (await import("./verbs/env.ts")).env(options)),
   );
   verb("toolchain", "build programs and images, and write toolchain.lock.json").action(async (options: Common) =>
-    finish(await (await import("./verbs/toolchain.js")).toolchain(options)),
+    finish(await (await import("./verbs/toolchain.ts")).toolchain(options)),
   );
   return program;
 };
