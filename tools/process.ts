@@ -9,6 +9,8 @@ export interface RunOptions {
   env?: NodeJS.ProcessEnv;
   /** Text for standard input. @default none */
   input?: string;
+  /** How long the program may take before it is ended by a signal, in milliseconds. @default as long as it likes */
+  timeoutMilliseconds?: number;
 }
 
 /** How a program ended. */
@@ -28,7 +30,8 @@ export interface Ended {
  */
 export const execute = (program: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> =>
   new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: options.cwd, env: { ...process.env, ...options.env }, stdio: "pipe" });
+    const { cwd, timeoutMilliseconds: timeout } = options;
+    const child = spawn(program, args, { cwd, env: { ...process.env, ...options.env }, stdio: "pipe", timeout });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     const log: Buffer[] = [];

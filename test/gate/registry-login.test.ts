@@ -7,6 +7,7 @@ import { identityLogin } from "../../tools/gate/registry-login";
 jest.setTimeout(30_000);
 
 const host = "registry.test:5000";
+const patience = 10_000;
 
 describe("a login by identity", () => {
   const directory = mkdtempSync(join(tmpdir(), "ssf-login-"));
@@ -31,7 +32,7 @@ describe("a login by identity", () => {
 
   test("is asked for once by all who need it at a time, and used until its token is about to end", async () => {
     const secret = token(300);
-    const login = identityLogin(host, helper("good", giving(secret)));
+    const login = identityLogin(host, helper("good", giving(secret)), patience);
     const credentials = { username: "spiffe", password: secret };
     expect(await Promise.all([login(), login()])).toEqual([credentials, credentials]);
     expect(await login()).toEqual(credentials);
@@ -39,10 +40,18 @@ describe("a login by identity", () => {
   });
 
   test("whose token ends within a minute is asked for anew the next time", async () => {
-    const login = identityLogin(host, helper("late", giving(token(50))));
+    const login = identityLogin(host, helper("late", giving(token(50))), patience);
     await login();
     await login();
     expect(questions()).toHaveLength(2);
+  });
+
+  test("that does not come is a failure with its reason, and the next one is asked for", async () => {
+    const program = helper("silent", "exec sleep 60");
+    const login = identityLogin(host, program, 500);
+    await expect(login()).rejects.toThrow(/SSF-VERIFY-011[^]*no answer of the Workload API within 0\.5 s/);
+    helper("silent", giving(token(300)));
+    expect(await login()).toMatchObject({ username: "spiffe" });
   });
 
   test.each([
@@ -50,7 +59,7 @@ describe("a login by identity", () => {
     ["that is no token", giving("password"), "no token of SPIRE"],
     ["that is no answer", "echo hello", "no token of SPIRE"],
   ])("%s is a failure with its reason, and is asked for again", async (_, ending, reason) => {
-    const login = identityLogin(host, helper("bad", ending));
+    const login = identityLogin(host, helper("bad", ending), patience);
     const failure = new RegExp(`SSF-VERIFY-011[^]*${reason}`);
     await expect(login()).rejects.toThrow(failure);
     await expect(login()).rejects.toThrow(failure);

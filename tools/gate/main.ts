@@ -58,7 +58,11 @@ const main = (): void => {
     return trustedFor(await readTrust(source), builderId);
   });
   const check = imageChecker({
-    registry: { ...registry, ...service, login: identityLogin(registry.host, loginHelper) },
+    registry: {
+      ...registry,
+      ...service,
+      login: identityLogin(registry.host, loginHelper, service.timeoutMilliseconds),
+    },
     log: { ...log, ...service },
     memory: keptCheckpoints(apiServer, VERIFIER_NAMESPACE, VERIFIER_CHECKPOINTS),
     builderId,

@@ -21,8 +21,8 @@ const parse = (answer: string): Login => {
   return { credentials: { username, password }, end: claimsSchema.parse(claims).exp * 1000 };
 };
 
-const ask = async (host: string, helper: string): Promise<Login> => {
-  const { code, stdout, stderr } = await execute(helper, ["get"], { input: host });
+const ask = async (host: string, helper: string, timeoutMilliseconds: number): Promise<Login> => {
+  const { code, stdout, stderr } = await execute(helper, ["get"], { input: host, timeoutMilliseconds });
   try {
     if (code === 0) return parse(stdout);
   } catch {
@@ -31,7 +31,12 @@ const ask = async (host: string, helper: string): Promise<Login> => {
   throw new FactoryError({
     code: "SSF-VERIFY-011",
     path: `login to ${host}`,
-    given: code === 0 ? "no token of SPIRE" : `${stdout}${stderr}`.trim(),
+    given:
+      code === undefined
+        ? `no answer of the Workload API within ${timeoutMilliseconds / 1000} s`
+        : code === 0
+          ? "no token of SPIRE"
+          : `${stdout}${stderr}`.trim(),
     rule: "The verifier logs in to the registry with its identity.",
     fix: "Look at ./factory status: SPIRE's server and its agents must be ready.",
   });
@@ -43,13 +48,18 @@ const ask = async (host: string, helper: string): Promise<Login> => {
  *
  * @param host the registry, as tokens for it name it
  * @param helper path of the credential helper that asks the Workload API
+ * @param timeoutMilliseconds how long it may take
  * @returns what gives a login that is good now, or fails with a FactoryError `SSF-VERIFY-011`
  */
-export const identityLogin = (host: string, helper: string): (() => Promise<Credentials>) => {
+export const identityLogin = (
+  host: string,
+  helper: string,
+  timeoutMilliseconds: number,
+): (() => Promise<Credentials>) => {
   let last: { login: Promise<Login>; until: number } | undefined;
   return async () => {
     if (last === undefined || Date.now() >= last.until) {
-      const asked = { login: ask(host, helper), until: Infinity };
+      const asked = { login: ask(host, helper, timeoutMilliseconds), until: Infinity };
       asked.login.then(
         ({ end }) => (asked.until = end - spareMilliseconds),
         () => (asked.until = 0),
