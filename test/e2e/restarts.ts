@@ -114,7 +114,7 @@ export const describeRestarts = (
         const chain = await authorityChain(context());
 
         const numbers = parts.flatMap((_, index) => [`${index}1`, `${index}2`]);
-        await withPipeline(context(), signingPipeline(repository, "restart"), async (start) => {
+        const entries = await withPipeline(context(), signingPipeline(repository, "restart"), async (start) => {
           const runs: string[] = [];
           for (const [index, namespace] of parts.entries()) {
             for (const number of numbers.slice(2 * index, 2 * index + 2)) runs.push(await start({ number }));
@@ -123,9 +123,9 @@ export const describeRestarts = (
           await waitForRuns(context(), runs, "have ended", ({ succeeded }) => succeeded);
           await restartNodes(kubectl);
           await waitForRuns(context(), runs, "are signed and in the log", ({ signed }) => signed);
+          return entriesOf(context(), repository, numbers);
         });
 
-        const entries = await entriesOf(context(), repository, numbers);
         expect(entries.filter((entry) => typeof entry === "string")).toEqual([]);
         const logged = entries.filter((entry) => typeof entry !== "string");
         expect(await log.faults([...before, ...logged])).toEqual([]);

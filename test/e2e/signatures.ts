@@ -106,7 +106,7 @@ export const describeSignatures = (
         await shop.open();
         try {
           const built = factory("build", neverBuilt(directory), "--json");
-          const { names, numbers } = await withPipeline(context(), signingPipeline(repository), async (start) => {
+          const { names, entries } = await withPipeline(context(), signingPipeline(repository), async (start) => {
             const batches = new Batches(context(), start);
             await batches.around(log, { stays: true });
             await batches.around(authority, { stays: true });
@@ -122,11 +122,9 @@ export const describeSignatures = (
             expect(ended.code).toBe(0);
             expect((JSON.parse(ended.stdout) as { image: string }).image).toBe(late);
             await expect(shop.ask(late)).resolves.toBeUndefined();
-            return batches;
+            return { ...batches, entries: await entriesOf(context(), repository, batches.numbers) };
           });
           expect(names).toHaveLength(50);
-
-          const entries = await entriesOf(context(), repository, numbers);
           expect(entries.filter((entry) => typeof entry === "string")).toEqual([]);
           const logged = entries.filter((entry) => typeof entry !== "string");
           expect(new Set(logged.map(({ logIndex }) => logIndex)).size).toBe(50);

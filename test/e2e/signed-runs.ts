@@ -90,13 +90,16 @@ export const waitForRuns = async (
   }
 };
 
-/** The log entries of what runs with these numbers say they have made, or why there is none that counts. */
+/** The log entries of what runs with these numbers say they have made, or why there is none that counts, with the run. */
 export const entriesOf = async (
-  { kubectl, team }: ProbeContext,
+  context: ProbeContext,
   repository: string,
   numbers: readonly string[],
 ): Promise<(LogEntry | string)[]> => {
+  const { kubectl, team } = context;
   const { registry, provenance, registryCredentials } = team;
+  const runs = await readRuns(context);
+  const runOf = (digest: string) => runs.find(({ status }) => status.results.some(({ value }) => value === digest));
   const forward = await kubectl.portForward(registry.namespace, registry.service, 5000);
   try {
     const login = () => Promise.resolve(registryCredentials.reader);
@@ -115,7 +118,9 @@ export const entriesOf = async (
         return fault ?? statement.entry;
       });
       const faults = found.filter((one) => typeof one === "string");
-      return found.find((one) => typeof one !== "string") ?? `run ${number}: ${faults.join("; ") || "no statement"}`;
+      const entry = found.find((one) => typeof one !== "string");
+      const why = faults.join("; ") || "no statement";
+      return entry ?? `${number}: ${why}: ${JSON.stringify(runOf(digestOf(number)))}`;
     };
     return await Promise.all(numbers.map(entryOf));
   } finally {
