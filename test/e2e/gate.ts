@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { GATE_LABEL } from "../../components/lib/labels";
 import { TEAM_OBJECTS } from "../../components/team";
 import type { StackOutputs } from "../../stacks/outputs";
@@ -29,6 +30,18 @@ const service = (image: string) => ({
     ],
   },
 });
+
+/** Asks again until the answer holds, for a minute and a half; the gate takes a minute to see what is trusted now. */
+export const eventually = async (ask: () => Promise<void>): Promise<void> => {
+  for (let tries = 45; ; tries--) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries === 1) throw error;
+      await setTimeout(2000);
+    }
+  }
+};
 
 /** A namespace behind the gate, in which images of the team can be pulled. */
 export class Shop {

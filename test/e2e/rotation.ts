@@ -6,7 +6,7 @@ import { checkSignature, logIdOf, parseAttestation, type SignedStatement } from 
 import { readOwnTrust } from "../../tools/cli/trust";
 import { trustedFor } from "../../tools/cli/trusted";
 import { openWorkspace } from "../../tools/cli/workspace";
-import { Shop } from "./gate";
+import { eventually, Shop } from "./gate";
 import { type ProbeContext, withPipeline } from "./probe";
 import { signingPipeline } from "./signed-runs";
 import type { Ended } from "./supply-chain";
@@ -17,17 +17,6 @@ const minutes = 60_000;
 export interface RotationContext extends ProbeContext {
   image: string;
 }
-
-/** Asks again until the answer holds, for a minute and a half; the gate takes a minute to see what is trusted now. */
-const eventually = async (ask: () => Promise<void>, tries = 45): Promise<void> => {
-  try {
-    await ask();
-  } catch (error) {
-    if (tries === 1) throw error;
-    await setTimeout(2000);
-    await eventually(ask, tries - 1);
-  }
-};
 
 /**
  * Gives log and authority new keys by one update of the factory. After it the image counts for nothing, since the keys that

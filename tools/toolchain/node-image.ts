@@ -2,11 +2,7 @@ import { cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { moduleVersion } from "./go";
 import { run } from "../process";
-import {
-  approveServingCertificates,
-  servingCertificatesService,
-  servingCertificatesTimer,
-} from "./serving-certificates";
+import { nodeTasks, taskProgram, taskService, taskTimer } from "./node-tasks";
 
 /** Image archive that a node imports at its first start, as a mount of the cluster. */
 export const nodeImageArchive = "/kind/images/images.tar";
@@ -166,17 +162,18 @@ export const layOutNode = async (root: string, outputs: Record<string, string>, 
   await write("etc/systemd/system/factory-images.service", importImages);
   await write("etc/systemd/system/kubelet.service.d/20-images.conf", kubeletWaitsForImages);
   await write("etc/systemd/system/kubelet.service.d/30-preparation.conf", kubeletPreparation);
-  const approver = "usr/local/bin/approve-serving-certificates";
-  await write(approver, approveServingCertificates);
-  await run("chmod", ["0755", join(root, approver)]);
-  await write("etc/systemd/system/serving-certificates.service", servingCertificatesService(`/${approver}`));
-  await write("etc/systemd/system/serving-certificates.timer", servingCertificatesTimer);
+  for (const task of nodeTasks) {
+    await write(taskProgram(task), task.script);
+    await run("chmod", ["0755", join(root, taskProgram(task))]);
+    await write(`etc/systemd/system/${task.name}.service`, taskService(task));
+    await write(`etc/systemd/system/${task.name}.timer`, taskTimer(task));
+  }
   await write("etc/systemd/journald.conf.d/container.conf", "[Journal]\nReadKMsg=no\n");
   await write("kind/manifests/default-storage.yaml", JSON.stringify(defaultStorage));
   await write("kind/version", await moduleVersion("kubernetes"));
   for (const unit of [
     ...["containerd.service", "kubelet.service", "undo-mount-hacks.service", "factory-images.service"],
-    "serving-certificates.timer",
+    ...nodeTasks.map(({ name }) => `${name}.timer`),
   ])
     await enable(unit);
   const kubeletUnits = ["kubelet.service", "kubelet.service.d/10-kubeadm.conf"];

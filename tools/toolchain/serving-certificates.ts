@@ -20,24 +20,3 @@ kubectl get "\${requests[@]}" --output=json | jq --raw-output "$pending" | while
   fi
 done
 `;
-
-/**
- * The service that runs it once; only nodes of the control plane have what it signs in with. Its journal has what was
- * approved and what was not, and nothing about the runs in between.
- */
-export const servingCertificatesService = (program: string): string => `[Unit]
-Description=Approval of kubelets' serving certificates
-ConditionPathExists=/etc/kubernetes/admin.conf
-
-[Service]
-Type=oneshot
-SyslogLevel=notice
-LogLevelMax=notice
-ExecStart=${program}
-`;
-
-/** Runs it every few seconds: kubelets ask at any time, also long after their node has started. */
-export const servingCertificatesTimer = `[Timer]
-OnCalendar=*:*:0/20
-AccuracySec=1s
-`;
