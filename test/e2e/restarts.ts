@@ -113,8 +113,6 @@ export const describeRestarts = (
         const before = await log.entries(size);
         expect(await log.faults(before)).toEqual([]);
         const chain = await authorityChain(context());
-        const shop = new Shop(kubectl, team);
-        await shop.open();
 
         const numbers = parts.flatMap((_, index) => [`${index}1`, `${index}2`]);
         const entries = await withPipeline(context(), signingPipeline(repository, "restart"), async (start) => {
@@ -135,8 +133,13 @@ export const describeRestarts = (
         expect((await log.checkpoint()).size).toBeGreaterThanOrEqual(size + numbers.length);
         expect(await authorityChain(context())).toEqual(chain);
         expect((await factory("verify", image)).code).toBe(0);
-        await eventually(() => shop.ask(image));
-        await shop.close();
+        const shop = new Shop(kubectl, team);
+        await shop.open();
+        try {
+          await eventually(() => shop.ask(image));
+        } finally {
+          await shop.close();
+        }
         const { code, stdout } = await factory("status", "--json");
         const { components } = JSON.parse(stdout) as { components: { name: string; ready: number; wanted: number }[] };
         expect(components.filter(({ ready, wanted }) => ready < wanted)).toEqual([]);
