@@ -35,7 +35,8 @@ const service = (image: string) => ({
 export const eventually = async (ask: () => Promise<void>): Promise<void> => {
   for (let tries = 45; ; tries--) {
     try {
-      return await ask();
+      await ask();
+      return;
     } catch (error) {
       if (tries === 1) throw error;
       await setTimeout(2000);
