@@ -87,7 +87,7 @@ describe("factory up", () => {
     const { status, stdout, stderr } = up(...lines);
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
     expect(stderr).toContain(message);
-    expect([existsSync(state), existsSync(cache)]).toEqual([false, false]);
+    expect([existsSync(state), existsSync(join(cache, "secure-software-factory"))]).toEqual([false, false]);
   });
 });
 

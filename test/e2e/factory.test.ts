@@ -48,6 +48,8 @@ const env = {
   SSF_STACKS: stacks,
   SSF_CONFIG: config.join("\n"),
   TMPDIR: temporary,
+  // What the commands are compiled to is kept for the next one.
+  SWC_NODE_CACHE_DIR: join(tmpdir(), "ssf-e2e-compiled"),
 };
 
 /** Lines that a person would have typed for what was run here. */
