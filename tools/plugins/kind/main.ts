@@ -1,5 +1,5 @@
 import type { Provider } from "@pulumi/pulumi/provider";
-import { serve } from "../serve";
+import { serve } from "../../serve";
 import { KindCluster, type ClusterInputs } from "./cluster";
 
 /** Inputs whose change needs a new cluster; a new image archive is imported into the running nodes. */

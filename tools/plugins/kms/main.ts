@@ -1,4 +1,4 @@
-import { serve } from "../serve";
+import { serve } from "../../serve";
 import { kmsProvider } from "./provider";
 
 serve(kmsProvider);

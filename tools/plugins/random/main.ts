@@ -1,5 +1,5 @@
 import { version as sdkVersion } from "@pulumi/random/package.json";
-import { serve } from "../serve";
+import { serve } from "../../serve";
 import { randomProvider } from "./provider";
 
 serve(randomProvider(sdkVersion));
