@@ -42,8 +42,12 @@ export const copyCheckout = (): Checkout => {
   const env = { ...process.env, SSF_STATE: join(directory, "state") };
   const run = (script: string): Promise<Ended> =>
     new Promise((done) => {
-      execFile("bash", ["--norc", "-euc", script], { cwd: directory, env, maxBuffer: 64 << 20 }, (error, stdout, stderr) =>
-        done({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : 1, stdout, stderr }),
+      execFile(
+        "bash",
+        ["--norc", "-euc", script],
+        { cwd: directory, env, maxBuffer: 64 << 20 },
+        (error, stdout, stderr) =>
+          done({ code: typeof error?.code === "number" ? error.code : error === null ? 0 : 1, stdout, stderr }),
       );
     });
   const sh = (script: string) => run(`eval "$(./factory env)"\n${script}`);
