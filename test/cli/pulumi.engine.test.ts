@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import {
   existsSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -18,6 +17,7 @@ import { describeChanges } from "../../tools/cli/engine-events";
 import { existingStacks, readyStack, removeStack, stackOutputs, stackState, update } from "../../tools/cli/pulumi";
 import { type PlannedStack, project } from "../../tools/cli/stack-plan";
 import { hasState, prepareState, pulumiEnvironment, removeState, type Workspace } from "../../tools/cli/workspace";
+import { processesWhere } from "../support/processes";
 import { describeWithEngine, engineBin } from "./support/engine";
 
 const base = mkdtempSync(join(tmpdir(), "ssf-pulumi-"));
@@ -51,19 +51,6 @@ exports.text = config.require("text");
 exports.replaced = config.require("replaced");
 exports.password = password.result;
 `;
-
-/** The processes that work in the directory. */
-const processesIn = (directory: string): { pid: number; command: string }[] =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        if (readlinkSync(`/proc/${pid}/cwd`) !== directory) return [];
-        return [{ pid: Number(pid), command: readFileSync(`/proc/${pid}/cmdline`, "utf8") }];
-      } catch {
-        return [];
-      }
-    });
 
 const planned = (overrides: Record<string, unknown> = {}): PlannedStack => ({
   name: "second",
@@ -168,12 +155,13 @@ describeWithEngine("stacks under the real engine", () => {
     expect((await stackState(workspace, "second"))?.pending).toHaveLength(1);
     child.kill("SIGKILL");
     await ended;
-    const ours = () => processesIn(program).filter(({ command }) => command.includes("tools/plugins"));
+    const left = () => processesWhere((shown) => readlinkSync(`${shown}/cwd`) === program);
+    const ours = () => left().filter(({ command }) => command.includes("tools/plugins"));
     for (let tries = 0; tries < 60 && ours().length > 0; tries++)
       await new Promise((resume) => setTimeout(resume, 250));
     expect(ours()).toEqual([]);
     // The engine's own programs stay: its language host for minutes, its dynamic provider for good.
-    for (const { pid } of processesIn(program)) process.kill(pid);
+    for (const { pid } of left()) process.kill(pid);
     const again = await readyStack(workspace, planned());
     expect(again.mended).toEqual([
       "released the lock of a run that was killed",

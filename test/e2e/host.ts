@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import {
   containerEngine,
   hasIdleRunDirectory,
   removeIdleRunDirectory,
 } from "../../tools/plugins/kind/container-engine";
 import { readToolchain } from "../../stacks/toolchain";
+import { processesWhere } from "../support/processes";
 
 /** Runs a command of the container engine that the factory uses. */
 export const container = (...args: string[]): string => {
@@ -30,17 +31,8 @@ const lines = (text: string): string[] =>
  */
 const processesOf = (state: string): string[] => {
   const served = lines(container("ps", "--all", "--quiet")).length > 0;
-  return readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
-    .flatMap((pid) => {
-      try {
-        const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
-        if (!environment.includes(`SSF_STATE=${state}\0`)) return [];
-        return [readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim()];
-      } catch {
-        return [];
-      }
-    })
+  return processesWhere((shown) => readFileSync(`${shown}/environ`, "utf8").includes(`SSF_STATE=${state}\0`))
+    .map(({ command }) => command)
     .filter((commandLine) => !(served && /^\S*\/aardvark-dns /.test(commandLine)));
 };
 

@@ -1,8 +1,9 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { approveServingCertificates } from "../../tools/toolchain/serving-certificates";
+import { runNodeScript } from "../support/node-script";
 
 const directory = mkdtempSync(join(tmpdir(), "ssf-serving-"));
 const file = (name: string) => join(directory, name);
@@ -38,12 +39,8 @@ const approved = (requests: Record<string, Request>): string[] => {
   const programs = {
     kubectl: `case "$1" in get) cat ${file("requests.json")};; certificate) cat; echo "$3" >>${file("approved")};; esac`,
     getent: `test "$2" = ${node} && printf '%s STREAM %s\\n%s DGRAM\\n' ${address} "$2" ${address}`,
-    approve: approveServingCertificates.replace(/^#!.*\n/, ""),
   };
-  for (const [name, script] of Object.entries(programs))
-    writeFileSync(file(name), `#!/bin/bash\n${script}`, { mode: 0o755 });
-  const { status } = spawnSync(file("approve"), { env: { ...process.env, PATH: `${directory}:${process.env.PATH}` } });
-  expect(status).toBe(0);
+  expect(runNodeScript(directory, approveServingCertificates, programs).status).toBe(0);
   return readFileSync(file("approved"), "utf8").split("\n").filter(Boolean);
 };
 

@@ -1,8 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeStaleEndpoints } from "../../tools/toolchain/stale-endpoints";
+import { runNodeScript } from "../support/node-script";
 
 const directory = mkdtempSync(join(tmpdir(), "ssf-stale-"));
 const file = (name: string) => join(directory, name);
@@ -27,13 +27,7 @@ const removed = (records: Record<string, string | undefined>, hasCilium = true):
     "get ciliumendpoints.cilium.io") cat ${file("records.json")};;
     "delete ciliumendpoints.cilium.io") cat; echo "$4/$3" >>${file("removed")};;
   esac`;
-  for (const [name, script] of Object.entries({ kubectl, remove: removeStaleEndpoints.replace(/^#!.*\n/, "") }))
-    writeFileSync(file(name), `#!/bin/bash\n${script}`, { mode: 0o755 });
-  const { status, stderr } = spawnSync(file("remove"), {
-    env: { ...process.env, PATH: `${directory}:${process.env.PATH}` },
-    encoding: "utf8",
-  });
-  expect([status, stderr]).toEqual([0, ""]);
+  expect(runNodeScript(directory, removeStaleEndpoints, { kubectl })).toEqual({ status: 0, stderr: "" });
   return readFileSync(file("removed"), "utf8").split("\n").filter(Boolean);
 };
 

@@ -9,7 +9,7 @@ export const ADMITTED = "admitted";
 
 /**
  * Workloads run images whose provenance holds. Every image must have an answer of its own that admits it: an answer that
- * is missing, late or of another form refuses, and so does a workload in which no image is found.
+ * is missing, late, of another form or beside an error refuses, and so does a workload in which no image is found.
  */
 export const imageProvenance: GateTemplate = regoTemplate(
   "ImageProvenance",

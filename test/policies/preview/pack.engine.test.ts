@@ -123,7 +123,9 @@ describeWith("pulumi", "gator")("the pack in a preview", () => {
       const { succeeds, output } = await preview();
       expect(succeeds).toBe(false);
       expect(output).not.toContain("backtrace");
-      expect(output).toMatch(/SSF-PREVIEW-002[^]*policies\/preview\/rules\/parents\.ts:1:1\][^]*1 \| const x = \{;/);
+      expect(output).toMatch(
+        /SSF-PREVIEW-002[^]*policies\/preview\/rules\/parents\.ts:1:1\][^]*1 \| const x = \{;\n.*: {12}\^/,
+      );
     });
 
     test("a rule of the gate that is no CEL is named with file and line, though nothing meets it", async () => {
