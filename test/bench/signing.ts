@@ -1,6 +1,5 @@
-import { z } from "zod";
 import type { ApiServer } from "../../tools/cli/api-server";
-import { pipelineRunSchema } from "../../tools/cli/watch-run";
+import { pipelineRunList, signature } from "../../tools/cli/watch-run";
 import { columns } from "../../tools/cli/columns";
 import { type ProbeContext, withPipeline } from "../e2e/probe";
 import { signingPipeline } from "../e2e/signed-runs";
@@ -11,8 +10,6 @@ const STARTERS = 6;
 const TRIES = 1200;
 
 const pause = () => new Promise((resume) => setTimeout(resume, 250));
-
-const listSchema = z.object({ items: z.array(pipelineRunSchema) });
 
 /**
  * Time from the end of a run to provenance that can be verified: signed, and in the log. The runs make no image, so that
@@ -26,13 +23,11 @@ export const measureSigning = async (context: ProbeContext, api: ApiServer): Pro
   const read = async (names: readonly string[]) => {
     const { body } = await api.send("GET", path);
     const now = Date.now();
-    for (const { metadata, status } of listSchema.parse(body).items) {
-      const { name, annotations } = metadata;
-      if (!names.includes(name) || status.completionTime === undefined) continue;
-      endedAt.set(name, Date.parse(status.completionTime));
-      const isSigned = annotations["chains.tekton.dev/signed"] === "true";
-      if (isSigned && annotations["chains.tekton.dev/transparency"] !== undefined && !signedAt.has(name))
-        signedAt.set(name, now);
+    for (const run of pipelineRunList.parse(body).items) {
+      const { name } = run.metadata;
+      if (!names.includes(name) || run.status.completionTime === undefined) continue;
+      endedAt.set(name, Date.parse(run.status.completionTime));
+      if (signature(run) === "logged" && !signedAt.has(name)) signedAt.set(name, now);
     }
   };
   const names: string[] = [];

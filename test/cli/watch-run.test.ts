@@ -48,7 +48,8 @@ it("is done only when the image has its signature, and the log has that", () => 
   expect(run({ conditions: condition("Unknown", "Running") })).toEqual({ state: "running", detail: "Running" });
   expect(run(done)).toEqual({ state: "signing", detail: "waiting for the signature" });
   expect(run(done, logged)).toEqual({ state: "signed", image: "registry/team/app@sha256:abc" });
-  for (const givenUp of [signed("true"), signed("failed"), { ...logged, ...signed("failed") }])
+  const retried = { ...logged, "chains.tekton.dev/retries": "0" };
+  for (const givenUp of [signed("true"), signed("failed"), { ...logged, ...signed("failed") }, retried])
     expect(run(done, givenUp)).toMatchObject({
       state: "signing",
       detail: expect.stringContaining("tried again") as string,

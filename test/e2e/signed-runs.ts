@@ -3,7 +3,7 @@ import type { PipelineModel } from "../../pipelines";
 import { readToolchain } from "../../stacks/toolchain";
 import { openRegistry, readAttestations } from "../../tools/cli/registry";
 import { type LogEntry, parseAttestation, signatureFault } from "../../tools/cli/signature";
-import { type PipelineRun, pipelineRunList } from "../../tools/cli/watch-run";
+import { type PipelineRun, pipelineRunList, signature } from "../../tools/cli/watch-run";
 import { pause } from "../attacks/support";
 import type { ProbeContext } from "./probe";
 
@@ -50,20 +50,16 @@ printf 'sha256:%s' "\${digest%% *}" >"$RESULT_DIGEST"`,
 export interface SignedState {
   succeeded: boolean;
   signed: boolean;
-  /** Chains has marked it, but not as signed and in the log: it will not try again by itself. */
+  /** Chains has marked it, but it does not count as signed and in the log: Chains will not try again by itself. */
   givenUp: boolean;
 }
 
 /** What the conditions of a run and the marks of Chains say. */
-export const signedState = ({ metadata: { annotations }, status }: PipelineRun): SignedState => {
-  const mark = annotations["chains.tekton.dev/signed"];
-  const signed = mark === "true" && annotations["chains.tekton.dev/transparency"] !== undefined;
-  return {
-    succeeded: status.conditions.some(({ type, status: holds }) => type === "Succeeded" && holds === "True"),
-    signed,
-    givenUp: mark !== undefined && !signed,
-  };
-};
+export const signedState = (run: PipelineRun): SignedState => ({
+  succeeded: run.status.conditions.some(({ type, status: holds }) => type === "Succeeded" && holds === "True"),
+  signed: signature(run) === "logged",
+  givenUp: signature(run) === "given up",
+});
 
 /** The team's runs, or those of them that kubectl selects. */
 export const readRuns = async ({ kubectl, team }: ProbeContext, ...select: string[]): Promise<PipelineRun[]> => {

@@ -32,7 +32,7 @@ const taskRunSchema = z.object({
     .default({ conditions: [], podName: "", steps: [] }),
 });
 
-const pipelineRunSchema = z.object({
+export const pipelineRunSchema = z.object({
   metadata: z.object({ name: z.string(), annotations: z.record(z.string(), z.string()).default({}) }),
   status: z
     .object({ ...status, results: z.array(z.object({ name: z.string(), value: z.unknown().optional() })).default([]) })
@@ -41,7 +41,6 @@ const pipelineRunSchema = z.object({
 
 export const pipelineRunList = z.object({ items: z.array(pipelineRunSchema) });
 export const taskRunList = z.object({ items: z.array(taskRunSchema) });
-export { pipelineRunSchema };
 
 export type TaskRun = z.infer<typeof taskRunSchema>;
 export type PipelineRun = z.infer<typeof pipelineRunSchema>;
@@ -81,6 +80,17 @@ const result = (run: PipelineRun, name: string): string | undefined => {
   return typeof value === "string" ? value.trim() : undefined;
 };
 
+/**
+ * What Chains' annotations say: the run is signed and in the log, Chains will not try again by itself, or it has not answered.
+ * A run that it tried more than once is not signed yet: the entry in the log may come from a try that stored no statement.
+ */
+export const signature = ({ metadata: { annotations } }: PipelineRun): "logged" | "given up" | "awaited" => {
+  const mark = (name: string) => annotations[`chains.tekton.dev/${name}`];
+  if (mark("signed") === undefined) return "awaited";
+  const isLogged = mark("signed") === "true" && mark("transparency") !== undefined && mark("retries") === undefined;
+  return isLogged ? "logged" : "given up";
+};
+
 /** What the run's conditions and the annotations of Chains say. */
 export const runState = (run: PipelineRun): RunState => {
   const outcome = succeeded(run.status);
@@ -89,14 +99,12 @@ export const runState = (run: PipelineRun): RunState => {
   const [url, digest] = [result(run, "IMAGE_URL"), result(run, "IMAGE_DIGEST")];
   if (url === undefined || digest === undefined)
     return { state: "failed", detail: "the run ended without the results IMAGE_URL and IMAGE_DIGEST" };
-  const { annotations } = run.metadata;
-  const signed = annotations["chains.tekton.dev/signed"];
-  if (signed === "true" && annotations["chains.tekton.dev/transparency"] !== undefined)
-    return { state: "signed", image: `${url}@${digest}` };
+  const made = signature(run);
+  if (made === "logged") return { state: "signed", image: `${url}@${digest}` };
   return {
     state: "signing",
     detail:
-      signed === undefined
+      made === "awaited"
         ? "waiting for the signature"
         : "waiting for the signature: Fulcio, the log or the registry did not answer; it is tried again when they do",
   };

@@ -31,11 +31,14 @@ const (
 	conflictTries = 5
 )
 
-// What Chains made of a completed run.
+// What Chains made of a completed run. A retried run is marked as signed and logged, but the entry in the log may come from
+// a try that did not store the statement: Chains keeps its annotation, and a later try that could not sign marks the run all
+// the same.
 const (
 	logged   = "logged"
 	failed   = "failed"
 	unlogged = "unlogged"
+	retried  = "retried"
 	pending  = "pending"
 )
 
@@ -77,9 +80,11 @@ func completedRun(object *unstructured.Unstructured) (pipelineRun, bool) {
 	case "failed":
 		run.state = failed
 	case "true":
-		run.state = unlogged
-		if annotations[annotationTransparency] != "" {
-			run.state = logged
+		run.state = logged
+		if annotations[annotationTransparency] == "" {
+			run.state = unlogged
+		} else if annotations[annotationRetries] != "" {
+			run.state = retried
 		}
 	}
 	return run, true
@@ -142,7 +147,7 @@ func (h *healer) dueAt(run pipelineRun) time.Time {
 	return due
 }
 
-// waiting are the runs that are not signed with an entry in the log, the oldest first. It forgets all others.
+// waiting are the runs that are not known to be signed with an entry in the log, the oldest first. It forgets all others.
 func (h *healer) waiting() []pipelineRun {
 	var runs []pipelineRun
 	histories := map[types.UID]*history{}
@@ -289,7 +294,7 @@ func (h *healer) heal(ctx context.Context, wake <-chan struct{}) {
 	}
 }
 
-// unsignedRun is a completed run that is not signed with an entry in the log.
+// unsignedRun is a completed run that is not known to be signed with an entry in the log.
 type unsignedRun struct {
 	Namespace string    `json:"namespace"`
 	Name      string    `json:"name"`

@@ -32,6 +32,7 @@ var (
 	left = map[string]map[string]string{
 		failed:   {annotationSigned: "failed", annotationRetries: "3"},
 		unlogged: {annotationSigned: "true"},
+		retried:  {annotationSigned: "true", annotationTransparency: entry, annotationRetries: "0"},
 		pending:  {annotationRetries: "1"},
 		logged:   {annotationSigned: "true", annotationTransparency: entry},
 	}
@@ -191,7 +192,7 @@ func (w *world) expectGivenBack(name string) {
 }
 
 func TestGivesBackWhatChainsGaveUp(t *testing.T) {
-	for _, state := range []string{failed, unlogged} {
+	for _, state := range []string{failed, unlogged, retried} {
 		for _, succeeded := range []string{"True", "False"} {
 			t.Run(state+" and succeeded is "+succeeded, func(t *testing.T) {
 				w := newWorld(t, object("build", succeeded, left[state]))
