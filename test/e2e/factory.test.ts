@@ -6,6 +6,7 @@ import { COMPONENTS } from "../../components/workloads";
 import type { Network, Stage } from "../../pipelines";
 import type { RunTraffic } from "../../tools/cli/flows";
 import { openCheckpoint } from "../../tools/cli/checkpoint";
+import { localSource, pushToForge } from "../../tools/cli/forge";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
 import { stackOutputs } from "../../tools/cli/pulumi";
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
@@ -133,10 +134,31 @@ test(
 describe("a program", () => {
   /** Begun together, since a build waits for pods more than it computes. */
   let builds: Record<"go" | "npm" | "pip", Promise<Ended>>;
-  beforeAll(() => {
+  let forge: Awaited<ReturnType<Kubectl["portForward"]>>;
+
+  /** Builds what a forge has, by its address there; the forge is reached from here through a local port. */
+  const buildByUrl = async (directory: string): Promise<Ended> => {
+    const source = await localSource(root);
+    const url = await pushToForge(source, team.forge, forge.port);
+    const authority = join(temporary, "forge.pem");
+    writeFileSync(authority, team.forge.caPem);
+    const args = ["build", url, "--commit", source.commit, "--directory", directory, "--json"];
+    const ended = await run("./factory", args, {
+      GIT_CONFIG_COUNT: "1",
+      GIT_CONFIG_KEY_0: `url.https://127.0.0.1:${forge.port}/.insteadOf`,
+      GIT_CONFIG_VALUE_0: `${team.forge.url}/`,
+      GIT_SSL_CAINFO: authority,
+    });
+    rmSync(authority);
+    return ended;
+  };
+
+  beforeAll(async () => {
+    forge = await kubectl.portForward(team.forge.namespace, team.forge.service, Number(new URL(team.forge.url).port));
     const build = (name: string) => factory("build", `examples/${name}-service`, "--json");
-    builds = { go: build("go"), npm: build("npm"), pip: build("pip") };
+    builds = { go: build("go"), npm: build("npm"), pip: buildByUrl("examples/pip-service") };
   });
+  afterAll(() => forge.close());
 
   test(
     "is built, and its provenance holds",
@@ -153,12 +175,13 @@ describe("a program", () => {
   );
 
   test(
-    "in another language is built, and its provenance holds",
+    "in another language, or by the address of its repository, is built, and its provenance holds",
     async () => {
       for (const ended of [builds.npm, builds.pip]) {
         const { code, stdout } = await ended;
         expect(code).toBe(0);
-        expect((await factory("verify", (JSON.parse(stdout) as { image: string }).image)).code).toBe(0);
+        const { image, repository } = JSON.parse(stdout) as { image: string; repository: string };
+        expect((await factory("verify", image, "--source", repository)).code).toBe(0);
       }
     },
     20 * minutes,
