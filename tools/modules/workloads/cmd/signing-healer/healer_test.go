@@ -454,7 +454,7 @@ func TestHealsAsRunsChange(t *testing.T) {
 	go func() { defer close(ended); w.heal(ctx, wake) }()
 
 	names := []string{<-patched}
-	for _, run := range []*unstructured.Unstructured{object("second", "False", left[unlogged]), object("third", "True", left[failed])} {
+	for _, run := range []*unstructured.Unstructured{object("second", "False", left[unlogged]), object("third", "True", left[retried])} {
 		if err := w.client.Tracker().Create(pipelineRuns, run, "team-a"); err != nil {
 			t.Fatal(err)
 		}
