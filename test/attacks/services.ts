@@ -46,8 +46,9 @@ export const openHttps = async ({ kubectl, factory, defer }: Session, host: stri
     return Promise.resolve();
   });
   const agent = new Agent({ keepAlive: true, maxSockets, servername, ca: factory.registry.caPem });
-  return ({ method, path, auth, accept = "*/*", content }) =>
+  const send: Send = (asked) =>
     new Promise((resolve, reject) => {
+      const { method, path, auth, accept = "*/*", content } = asked;
       const headers = { host, accept, ...(content === undefined ? {} : { "content-type": content.type }) };
       const outgoing = request(
         { host: "127.0.0.1", port: forward.port, agent, method, path, auth, headers },
@@ -59,9 +60,14 @@ export const openHttps = async ({ kubectl, factory, defer }: Session, host: stri
           );
         },
       );
-      outgoing.on("error", reject);
+      outgoing.on("error", (error: NodeJS.ErrnoException) => {
+        // A server ends a connection that was idle, it may be just when that is used again: then it has taken no request.
+        if (outgoing.reusedSocket && error.code === "ECONNRESET") send(asked).then(resolve, reject);
+        else reject(error);
+      });
       outgoing.end(content?.body);
     });
+  return send;
 };
 
 /** What the registry's status says; `reached` are those of a request that it has carried out. */
