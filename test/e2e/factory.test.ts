@@ -6,7 +6,7 @@ import { COMPONENTS } from "../../components/workloads";
 import type { Network, Stage } from "../../pipelines";
 import type { RunTraffic } from "../../tools/cli/flows";
 import { openCheckpoint } from "../../tools/cli/checkpoint";
-import { localSource, pushToForge } from "../../tools/cli/forge";
+import { gitSettings, localSource, pushToForge } from "../../tools/cli/forge";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
 import { stackOutputs } from "../../tools/cli/pulumi";
 import { openWorkspace, type Workspace } from "../../tools/cli/workspace";
@@ -144,9 +144,7 @@ describe("a program", () => {
     writeFileSync(authority, team.forge.caPem);
     const args = ["build", url, "--commit", source.commit, "--directory", directory, "--json"];
     const ended = await run("./factory", args, {
-      GIT_CONFIG_COUNT: "1",
-      GIT_CONFIG_KEY_0: `url.https://127.0.0.1:${forge.port}/.insteadOf`,
-      GIT_CONFIG_VALUE_0: `${team.forge.url}/`,
+      ...gitSettings({ [`url.https://127.0.0.1:${forge.port}/.insteadOf`]: `${team.forge.url}/` }),
       GIT_SSL_CAINFO: authority,
     });
     rmSync(authority);

@@ -107,7 +107,7 @@ const askpass =
   '#!/bin/sh\ncase "$1" in Username*) printf %s "$SSF_FORGE_USERNAME" ;; *) printf %s "$SSF_FORGE_PASSWORD" ;; esac\n';
 
 /** Settings for one git command by the environment, before those of any file. */
-const gitSettings = (settings: Readonly<Record<string, string>>): Record<string, string> => ({
+export const gitSettings = (settings: Readonly<Record<string, string>>): Record<string, string> => ({
   GIT_CONFIG_COUNT: String(Object.keys(settings).length),
   ...Object.fromEntries(
     Object.entries(settings).flatMap(([key, value], index) => [

@@ -31,6 +31,9 @@ const (
 	conflictTries = 5
 )
 
+// annotationsRead are all that decide over a run; the watch keeps no others.
+var annotationsRead = []string{annotationSigned, annotationRetries, annotationTransparency, annotationRequested}
+
 // What Chains made of a completed run. A retried run is marked as signed and logged, but the entry in the log may come from
 // a try that did not store the statement: Chains keeps its annotation, and a later try that could not sign marks the run all
 // the same.

@@ -77,7 +77,7 @@ func trim(object any) (any, error) {
 			"status":     status,
 		}
 		kept := map[string]string{}
-		for _, name := range []string{annotationSigned, annotationRetries, annotationTransparency, annotationRequested} {
+		for _, name := range annotationsRead {
 			if value, isThere := run.GetAnnotations()[name]; isThere {
 				kept[name] = value
 			}
