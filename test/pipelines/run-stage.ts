@@ -29,7 +29,9 @@ export class Machine {
     const resultsDirectory = mkdtempSync(join(this.root, "results-"));
     const results = [...stage.results.map((result) => result.name), ...(stage.writes === undefined ? [] : ["digest"])];
     const workspaces = [...stage.reads, ...(stage.writes === undefined ? [] : [stage.writes])];
-    const { status, stdout, stderr } = spawnSync("sh", ["-c", stageScript(stage)], {
+    // As in a pod, what the script left running, such as Go's telemetry, ends with it.
+    const alone = ["--pid", "--fork", "--kill-child"];
+    const { status, stdout, stderr } = spawnSync("unshare", [...alone, "sh", "-c", stageScript(stage)], {
       encoding: "utf8",
       cwd: scratch,
       env: {
@@ -60,7 +62,6 @@ export class Machine {
 
   /** Removes every directory. */
   remove(): void {
-    // What a stage's program left running, such as Go's telemetry, may write for a moment yet.
-    rmSync(this.root, { recursive: true, force: true, maxRetries: 10 });
+    rmSync(this.root, { recursive: true, force: true });
   }
 }
