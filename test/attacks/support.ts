@@ -128,8 +128,8 @@ interface PodStatus {
 /** The pod's status as soon as its phase is one of these. */
 export const phase = (session: Session, { metadata }: ClusterObject, phases: readonly string[]): Promise<PodStatus> =>
   until(session, `pod ${metadata.name}`, async () => {
-    const args = ["get", "pod", metadata.name, `--namespace=${metadata.namespace ?? ""}`];
-    const { status = {} } = (await session.kubectl.json(args)) as { status?: PodStatus };
+    const read = await session.api.read(`/api/v1/namespaces/${metadata.namespace ?? ""}/pods/${metadata.name}`);
+    const { status = {} } = read as { status?: PodStatus };
     return phases.includes(status.phase ?? "") ? status : undefined;
   });
 
@@ -201,10 +201,10 @@ export interface RunEnd {
 }
 
 /** The status of a run when it has ended. */
-export const runEnd = (session: Session, { kind, metadata }: ClusterObject): Promise<RunEnd> =>
-  until(session, `${kind} ${metadata.name}`, async () => {
-    const args = ["get", `${kind}.v1.tekton.dev`, metadata.name, `--namespace=${metadata.namespace ?? ""}`];
-    const { status } = (await session.kubectl.json(args)) as { status?: RunEnd };
+export const runEnd = (session: Session, run: ClusterObject): Promise<RunEnd> =>
+  until(session, `${run.kind} ${run.metadata.name}`, async () => {
+    const path = await session.api.collection(run);
+    const { status } = (await session.api.read(`${path}/${run.metadata.name}`)) as { status?: RunEnd };
     const outcome = status?.conditions.find(({ type }) => type === "Succeeded");
     return outcome === undefined || outcome.status === "Unknown" ? undefined : status;
   });

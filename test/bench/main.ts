@@ -24,7 +24,7 @@ const main = async (): Promise<void> => {
   };
   const measures: [string, () => Promise<string[]>][] = [
     ["admission", () => measureAdmission({ api, kubectl, team: subject, built })],
-    ["signing", () => measureSigning({ kubectl, team, shared }, api)],
+    ["signing", () => measureSigning({ kubectl, api, team, shared })],
     ["log", () => measureLog(kubectl, shared.provenance)],
     ["memory", () => measureMemory(kubectl)],
   ];

@@ -1,8 +1,7 @@
-import type { ApiServer } from "../../tools/cli/api-server";
-import { pipelineRunList, signature } from "../../tools/cli/watch-run";
+import { signature } from "../../tools/cli/watch-run";
 import { columns } from "../../tools/cli/columns";
 import { type ProbeContext, withPipeline } from "../e2e/probe";
-import { signingPipeline } from "../e2e/signed-runs";
+import { readRuns, signingPipeline } from "../e2e/signed-runs";
 import { quantile, short } from "./statistics";
 
 const RUNS = 30;
@@ -15,15 +14,14 @@ const pause = () => new Promise((resume) => setTimeout(resume, 250));
  * Time from the end of a run to provenance that can be verified: signed, and in the log. The runs make no image, so that
  * nothing but signing is measured; Tekton tells their ends by the second.
  */
-export const measureSigning = async (context: ProbeContext, api: ApiServer): Promise<string[]> => {
+export const measureSigning = async (context: ProbeContext): Promise<string[]> => {
   const { namespace, registryRepository } = context.team;
-  const path = `/apis/tekton.dev/v1/namespaces/${namespace}/pipelineruns`;
   const signedAt = new Map<string, number>();
   const endedAt = new Map<string, number>();
   const read = async (names: readonly string[]) => {
-    const { body } = await api.send("GET", path);
+    const runs = await readRuns(context);
     const now = Date.now();
-    for (const run of pipelineRunList.parse(body).items) {
+    for (const run of runs) {
       const { name } = run.metadata;
       if (!names.includes(name) || run.status.completionTime === undefined) continue;
       endedAt.set(name, Date.parse(run.status.completionTime));

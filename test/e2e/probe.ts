@@ -5,12 +5,14 @@ import { teamRuns, type RunnablePipeline } from "../../policies/admission";
 import { promptSigner } from "../../stacks/definition-keys";
 import type { StackOutputs } from "../../stacks/outputs";
 import { readToolchain } from "../../stacks/toolchain";
+import type { ApiServer } from "../../tools/cli/api-server";
 import type { Kubectl } from "../../tools/cli/kubectl";
 import { pipelineRunSchema } from "../../tools/cli/watch-run";
 
 /** A factory that is up, and one of its teams. */
 export interface ProbeContext {
   kubectl: Kubectl;
+  api: ApiServer;
   team: StackOutputs["team"];
   shared: StackOutputs["factory"];
 }
@@ -44,10 +46,13 @@ const start = async (context: ProbeContext, run: string, tries = 30): Promise<st
   }
 };
 
-const ended = async ({ kubectl, team }: ProbeContext, run: string): Promise<Probed> => {
+/** Where the API server has the runs of the team. */
+export const runsPath = ({ team }: ProbeContext): string =>
+  `/apis/tekton.dev/v1/namespaces/${team.namespace}/pipelineruns`;
+
+const ended = async (context: ProbeContext, run: string): Promise<Probed> => {
   for (let tries = 0; tries < 150; tries++) {
-    const read = await kubectl.json(["get", `pipelinerun.tekton.dev/${run}`, `--namespace=${team.namespace}`]);
-    const { status } = pipelineRunSchema.parse(read);
+    const { status } = pipelineRunSchema.parse(await context.api.read(`${runsPath(context)}/${run}`));
     const outcome = status.conditions.find(({ type }) => type === "Succeeded")?.status ?? "Unknown";
     if (outcome !== "Unknown")
       return {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { openApiServer } from "../../tools/cli/api-server";
 import { openService } from "../../tools/cli/service";
 import { killPods, pause } from "../attacks/support";
 import { eventually, Shop } from "./gate";
@@ -82,7 +83,7 @@ export const restartNodes = async (kubectl: ProbeContext["kubectl"]): Promise<vo
   const nodes = names.split(" ");
   // Kubernetes tells times by the second.
   const since = new Date(Math.floor(Date.now() / 1000) * 1000);
-  container("restart", "--time=0", ...nodes);
+  await container("restart", "--time=0", ...nodes);
   let missing: string[] = [];
   for (let tries = 420; tries > 0; tries--) {
     missing = [
@@ -106,7 +107,7 @@ export const describeRestarts = (
     test(
       "of pods and of nodes lose no entry and no signature, and the factory comes back by itself",
       async () => {
-        const { kubectl, team, image } = context();
+        const { kubectl, team, shared, image } = context();
         const repository = `${team.registryRepository}/restart`;
         const log = new RememberedLog(context);
         const { size } = await log.checkpoint();
@@ -123,8 +124,10 @@ export const describeRestarts = (
           }
           await waitForRuns(context(), runs, "have ended", ({ succeeded }) => succeeded);
           await restartNodes(kubectl);
-          await waitForRuns(context(), runs, "are signed and in the log", ({ signed }) => signed);
-          return entriesOf(context(), repository, numbers);
+          // The connection that was kept ended with the node, which its other side may not have seen yet.
+          const afterwards = { ...context(), api: await openApiServer(shared.kubeconfig) };
+          await waitForRuns(afterwards, runs, "are signed and in the log", ({ signed }) => signed);
+          return entriesOf(afterwards, repository, numbers);
         });
 
         expect(entries.filter((entry) => typeof entry === "string")).toEqual([]);

@@ -71,7 +71,7 @@ class Batches {
 const givenUpImage = async (context: ProbeContext, known: ReadonlySet<string>): Promise<string> => {
   const own = Object.values(context.team.pipelines).map(({ name }) => name);
   for (let tries = 300; tries > 0; tries--) {
-    const runs = await readRuns(context, `--selector=tekton.dev/pipeline in (${own.join(",")})`);
+    const runs = await readRuns(context, own);
     const run = runs.find(({ metadata }) => !known.has(metadata.name));
     const state = run && runState(run);
     if (state?.state === "failed" || state?.state === "signed")

@@ -5,7 +5,7 @@ import { openRegistry, readAttestations } from "../../tools/cli/registry";
 import { type LogEntry, parseAttestation, signatureFault } from "../../tools/cli/signature";
 import { type PipelineRun, pipelineRunList, signature } from "../../tools/cli/watch-run";
 import { pause } from "../attacks/support";
-import type { ProbeContext } from "./probe";
+import { type ProbeContext, runsPath } from "./probe";
 
 /** What a run with that number says it has made: nothing that was ever pushed, for only the statement about it counts. */
 const digestOf = (number: string): string => `sha256:${sha256(number)}`;
@@ -61,10 +61,11 @@ export const signedState = (run: PipelineRun): SignedState => ({
   givenUp: signature(run) === "given up",
 });
 
-/** The team's runs, or those of them that kubectl selects. */
-export const readRuns = async ({ kubectl, team }: ProbeContext, ...select: string[]): Promise<PipelineRun[]> => {
-  const args = ["get", "pipelineruns.tekton.dev", `--namespace=${team.namespace}`, ...select];
-  return pipelineRunList.parse(await kubectl.json(args)).items;
+/** The team's runs, or those of one of these pipelines. */
+export const readRuns = async (context: ProbeContext, pipelines: readonly string[] = []): Promise<PipelineRun[]> => {
+  const labelSelector = pipelines.length === 0 ? "" : `tekton.dev/pipeline in (${pipelines.join(",")})`;
+  const list = await context.api.read(`${runsPath(context)}?${new URLSearchParams({ labelSelector }).toString()}`);
+  return pipelineRunList.parse(list).items;
 };
 
 /** Waits until all of the runs, or at least so many, are as they are to be. */

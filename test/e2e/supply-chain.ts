@@ -106,29 +106,33 @@ const copyChanging = (directory: string): void => {
   );
 };
 
-/** Checks what only a team that asks for it gets: each refusal beside the build that passes with all of it asked for. */
-export const describeSupplyChain = (strict: StrictTeam, factory: (...args: string[]) => Promise<Ended>): void => {
+/** Builds of a team that asks for everything: one that passes with all of it asked for, and one for each refusal. */
+export type StrictBuilds = Record<"foreign" | "unsigned" | "denied" | "changing", Promise<Ended>>;
+
+/** Begins all of them at once. */
+export const beginStrictBuilds = (strict: StrictTeam, factory: (...args: string[]) => Promise<Ended>): StrictBuilds => {
   const build = (source: string, ...more: string[]) => factory("build", source, "--team", "strict", ...more, "--json");
+  return {
+    foreign: build(
+      strict.repository("go-internal", { signed: true }, copyForeign),
+      ...["--package", foreign.command, "--name", "txtar-c"],
+    ),
+    unsigned: build(strict.repository("unsigned", { signed: false }, copyExample("go-service"))),
+    denied: build(strict.repository("denied", { signed: true }, copyExample("pip-service"))),
+    changing: build(strict.repository("changing", { signed: true }, copyChanging)),
+  };
+};
 
+/** Checks what only a team that asks for it gets. */
+export const describeSupplyChain = (
+  builds: () => StrictBuilds,
+  factory: (...args: string[]) => Promise<Ended>,
+): void => {
   describe("a team that asks for signed commits, two builds, a deny list and files", () => {
-    /** Begun together, since a build waits for pods more than it computes. */
-    let builds: Record<"foreign" | "unsigned" | "denied" | "changing", Promise<Ended>>;
-    beforeAll(() => {
-      builds = {
-        foreign: build(
-          strict.repository("go-internal", { signed: true }, copyForeign),
-          ...["--package", foreign.command, "--name", "txtar-c"],
-        ),
-        unsigned: build(strict.repository("unsigned", { signed: false }, copyExample("go-service"))),
-        denied: build(strict.repository("denied", { signed: true }, copyExample("pip-service"))),
-        changing: build(strict.repository("changing", { signed: true }, copyChanging)),
-      };
-    });
-
     test(
       "gets a program that nobody here wrote, signed, built twice with the same result, as a file",
       async () => {
-        const built = await builds.foreign;
+        const built = await builds().foreign;
         expect(built.code).toBe(0);
         const { image } = JSON.parse(built.stdout) as { image: string };
         const verified = await factory("verify", image);
@@ -141,7 +145,8 @@ export const describeSupplyChain = (strict: StrictTeam, factory: (...args: strin
     test(
       "gets nothing of an unsigned commit, a denied package, or a build that differs",
       async () => {
-        const refusals = await Promise.all([builds.unsigned, builds.denied, builds.changing]);
+        const { unsigned, denied: withDenied, changing } = builds();
+        const refusals = await Promise.all([unsigned, withDenied, changing]);
         const reasons = ["has no signature", `is denied by ${denied}`, "the build is not reproducible"];
         refusals.forEach(({ code, stderr }, index) => {
           expect(code).toBe(1);

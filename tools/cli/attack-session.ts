@@ -54,6 +54,8 @@ export interface Session {
   /** Anybody else, by user and groups. */
   as: (user: string, ...groups: string[]) => Actor;
   kubectl: Kubectl;
+  /** The API server, asked without a process for each question. */
+  api: ApiServer;
   /** Signs as the team's stack does. */
   signer: DefinitionSigner;
   /** A run that a member may start. Its commit does not exist, so it is for dry runs only. */
@@ -322,6 +324,7 @@ export const openStand = async (
       factory,
       other,
       kubectl,
+      api,
       goodRun,
       defer,
       signal,
