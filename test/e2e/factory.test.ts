@@ -111,6 +111,8 @@ let strictBuilds: StrictBuilds;
 let slowAttacks: Promise<Ended>[];
 let image = "";
 let changed = "";
+/** An image that is revoked at the end. */
+let withdrawn = "";
 
 beforeAll(async () => {
   const up = await factory("up");
@@ -188,8 +190,9 @@ describe("a program", () => {
       for (const ended of [builds.npm, builds.pip]) {
         const { code, stdout } = await ended;
         expect(code).toBe(0);
-        const { image, repository } = JSON.parse(stdout) as { image: string; repository: string };
-        expect((await factory("verify", image, "--source", repository)).code).toBe(0);
+        const report = JSON.parse(stdout) as { image: string; repository: string };
+        expect((await factory("verify", report.image, "--source", report.repository)).code).toBe(0);
+        withdrawn = report.image;
       }
     },
     20 * minutes,
@@ -450,7 +453,7 @@ describeRestarts(factory, () => ({ kubectl, api, team, shared, image }));
 describeRotation(
   { stacks, config, state },
   (args, more) => run("./factory", args, more),
-  () => ({ kubectl, api, team, shared, image }),
+  () => ({ kubectl, api, team, shared, image, withdrawn }),
 );
 
 test("every command of a guide that needs a factory was run here", () => {

@@ -13,14 +13,17 @@ import type { Ended } from "./supply-chain";
 
 const minutes = 60_000;
 
-/** A factory that is up, one of its teams, and an image of that team. */
+/** A factory that is up, one of its teams, and two images of that team. */
 export interface RotationContext extends ProbeContext {
   image: string;
+  /** It is revoked itself; the other one stays good until the keys that signed it are revoked. */
+  withdrawn: string;
 }
 
 /**
- * Gives log and authority new keys by one update of the factory. After it the image counts for nothing, since the keys that
- * signed it are revoked, and the factory's settings are others: what comes later must not need the former ones.
+ * Revokes an image, and gives log and authority new keys, by one update of the factory. After it the other image counts for
+ * nothing either, since the keys that signed it are revoked, and the factory's settings are others: what comes later must not
+ * need the former ones.
  *
  * @param settings stacks and settings by which the factory was brought up; the second stack is the factory's
  */
@@ -87,11 +90,15 @@ export const describeRotation = (
   };
 
   test(
-    "log and authority get new keys: what the old ones signed holds until they are revoked, and what the new ones sign, after",
+    "an image is revoked, and log and authority get new keys: what the old ones signed holds until they are revoked, and what the new ones sign, after",
     async () => {
-      const { kubectl, team, image } = context();
+      const { kubectl, team, image, withdrawn } = context();
+      const sign = async (...revoked: string[]) =>
+        (await factory(["trust", "sign", ...revoked.flatMap((one) => ["--revoke", one])], env)).code;
       const before = await keys();
       expect(before).toMatchObject({ present: { length: 2 }, former: [] });
+      expect(await verify(withdrawn)).toBe(0);
+      expect(await sign(withdrawn)).toBe(0);
       expect((await factory(["up"], env)).code).toBe(0);
       const rotated = await keys();
       expect(rotated.former.sort()).toEqual(before.present.sort());
@@ -106,16 +113,17 @@ export const describeRotation = (
       const shop = new Shop(kubectl, team);
       await shop.open();
       try {
+        expect(await verify(withdrawn)).toBe(1);
+        await eventually(() => expect(shop.ask(withdrawn)).rejects.toThrow(/SSF-GATE-002 .*revoked at/));
         expect(await verify(image)).toBe(0);
-        await eventually(() => shop.ask(image));
+        await shop.ask(image);
         const statement = await signNow();
         const { logPublicKeyPem, formerLogPublicKeysPem, signature } = await trusted();
         expect(formerLogPublicKeysPem).toHaveLength(1);
         expect(statement.entry?.logId).toBe(logIdOf(logPublicKeyPem));
         expect(checkSignature(statement, signature).fault).toBeUndefined();
 
-        const revoked = await factory(["trust", "sign", ...rotated.former.flatMap((key) => ["--revoke", key])], env);
-        expect(revoked.code).toBe(0);
+        expect(await sign(...rotated.former)).toBe(0);
         await publish();
         expect(await verify(image)).toBe(1);
         await eventually(() => expect(shop.ask(image)).rejects.toThrow(/SSF-GATE-002 .*nothing that is trusted/));
