@@ -14,8 +14,11 @@ export interface GoOptions {
 /** A package of the module, as a path from its directory. */
 const packagePattern = "[.](/[.]?[A-Za-z0-9_][A-Za-z0-9._@+~-]*)*";
 
-/** The same for both stages: nothing outside the definition and the source decides how Go behaves. */
-const settings = {
+/**
+ * The same for both stages, and for the standard library that their image brings compiled: nothing outside the definition
+ * and the source decides how Go behaves.
+ */
+export const goSettings = {
   CGO_ENABLED: "0",
   GOENV: "off",
   GOFLAGS: "-mod=readonly -trimpath -buildvcs=false -modcacherw",
@@ -40,7 +43,14 @@ find . -path ./sumdb -prune -o -type f -path '*/@v/*' \\( -name '*.mod' -o -name
   -exec cp --parents -t "$WORKSPACE_DEPENDENCIES/tree" {} +
 `;
 
-const buildScript = `${prepare}
+/** As links: Go writes to its cache, and the image's file system is read-only. */
+const useStandardLibrary = `
+if [ -n "\${GO_STANDARD_LIBRARY:-}" ]; then
+  cp --recursive --symbolic-link "$GO_STANDARD_LIBRARY/." "$GOCACHE"
+fi
+`;
+
+const buildScript = `${prepare}${useStandardLibrary}
 export GOPROXY="file://$WORKSPACE_DEPENDENCIES/tree" GOSUMDB=off SOURCE_DATE_EPOCH="$PARAM_TIMESTAMP"
 kind=$(go list -f '{{.Name}}' "$PARAM_PACKAGE")
 [ "$kind" = main ] || refuse "package $PARAM_PACKAGE is package $kind and cannot run; name a main package"
@@ -67,7 +77,7 @@ export const go = ({ goProxy, goSumDb, goNoSumDb }: GoOptions = {}): Language =>
       description: "Downloads every module and checks it against go.sum.",
       script: ingestScript,
       env: {
-        ...settings,
+        ...goSettings,
         ...(goProxy === undefined ? {} : { GOPROXY: goProxy }),
         ...(goSumDb === undefined ? {} : { GOSUMDB: goSumDb }),
         ...(goNoSumDb === undefined ? {} : { GONOSUMDB: goNoSumDb }),
@@ -78,7 +88,7 @@ export const go = ({ goProxy, goSumDb, goNoSumDb }: GoOptions = {}): Language =>
     build: {
       description: "Builds one main package from source and dependencies alone.",
       script: buildScript,
-      env: settings,
+      env: goSettings,
       param: "Main package.",
       environment: "Go version and settings of the build, as JSON.",
     },

@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { teamModel } from "../../pipelines";
 import type { Stage } from "../../pipelines/model";
+import { compileStandardLibrary } from "../../tools/toolchain/go-standard-library";
+import { images } from "../../tools/toolchain/images";
+import { filesBelow } from "../../tools/toolchain/store";
 import { stage, teamArgs } from "./fixtures";
 import { Machine } from "./run-stage";
 
@@ -247,13 +250,21 @@ describe("the Go stages", () => {
   const build = stageNamed("build");
   const ingested = (source: string) =>
     machine.run(ingest, { directory: ".", ...Machine.digests({ source }) }, { GOPROXY: "off", SSL_CERT_FILE: "" });
-  const built = (source: string, dependencies: string | undefined) =>
-    machine.run(build, {
-      directory: ".",
-      package: ".",
-      timestamp: "1700000000",
-      ...Machine.digests({ source, dependencies }),
-    });
+  const built = (source: string, dependencies: string | undefined, env: Record<string, string> = {}) =>
+    machine.run(
+      build,
+      { directory: ".", package: ".", timestamp: "1700000000", ...Machine.digests({ source, dependencies }) },
+      env,
+    );
+  /** What the program needs of the standard library, compiled, and without times, as in an image. */
+  const standardLibrary = async (): Promise<string> => {
+    const directory = join(machine.root, "standard-library");
+    mkdirSync(directory);
+    const release = execFileSync("go", ["env", "GOROOT"], { encoding: "utf8", env: { ...process.env, ...build.env } });
+    await compileStandardLibrary(release.trim(), directory, "runtime");
+    for (const file of await filesBelow(directory)) utimesSync(join(directory, file), 0, 0);
+    return directory;
+  };
 
   test("refuse a module without go.sum", () => {
     const files = Object.fromEntries(Object.entries(program).filter(([name]) => name !== "go.sum"));
@@ -263,17 +274,29 @@ describe("the Go stages", () => {
     });
   });
 
-  test("build the same bytes twice, and say with what", () => {
+  test("build the same bytes twice, with a compiled standard library and without, and say with what", async () => {
     const source = sourceWith(program);
     const { results, status } = ingested(source);
     expect(status).toBe(0);
-    const first = built(source, results["digest"]);
-    const second = built(source, results["digest"]);
+    const namingWhatIsCompiled = { GOFLAGS: `${build.env["GOFLAGS"] ?? ""} -v` };
+    const first = built(source, results["digest"], namingWhatIsCompiled);
+    const second = built(source, results["digest"], {
+      ...namingWhatIsCompiled,
+      GO_STANDARD_LIBRARY: await standardLibrary(),
+    });
     expect(first).toMatchObject({ status: 0, results: second.results });
+    expect(first.output.split("\n")).toContain("runtime");
+    expect(second.output).toBe("example.test/one\n");
     expect(first.results["platform"]).toMatch(/^linux\/[a-z0-9]+$/);
     expect(JSON.parse(first.results["environment"] ?? "")).toMatchObject({ CGO_ENABLED: "0", GOOS: "linux" });
     expect(existsSync(join(machine.workspace("output"), "tree/app"))).toBe(true);
   }, 120_000);
+
+  test("are told by their image where the compiled standard library is", () => {
+    const { files = {}, config } = images["stage-go"] ?? {};
+    const [place] = Object.keys(files).filter((path) => files[path] === "go-standard-library");
+    expect(config?.Env).toContain(`GO_STANDARD_LIBRARY=${place}`);
+  });
 
   test("refuse a package that is no program", () => {
     const source = sourceWith({ ...program, "main.go": "package lib\n" });

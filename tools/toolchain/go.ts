@@ -13,6 +13,9 @@ export const goVersion = "1.26.8";
 /** Modules built at the same time; each gets an equal share of the processors. */
 export const goBuilders = Math.min(2, availableParallelism());
 
+/** That share, as Go's flag `-p` takes it. */
+export const processorsEach = String(Math.max(1, Math.floor(availableParallelism() / goBuilders)));
+
 /** Compile output kept on disk at most, in GiB, before it is dropped: it can be made again. */
 const compileCacheLimit = 30;
 
@@ -115,7 +118,7 @@ export const buildModule = async (name: string): Promise<string> =>
     ]);
     const flags = [
       "-p",
-      String(Math.max(1, Math.floor(availableParallelism() / goBuilders))),
+      processorsEach,
       ...compileFlags,
       "-ldflags",
       [...linkFlags, ...stamps.flat()].join(" "),

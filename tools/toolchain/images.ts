@@ -209,8 +209,15 @@ export const images: Record<string, ImageSpec> = {
   "stage-git": { rootfs: "git", files: {}, config: { User: user } },
   "stage-go": {
     rootfs: "shell",
-    files: { "/usr/local/go": "go-release" },
-    config: { User: user, Env: ["PATH=/usr/local/go/bin:/usr/bin:/bin", "GOTOOLCHAIN=local"] },
+    files: { "/usr/local/go": "go-release", "/usr/local/go-standard-library": "go-standard-library" },
+    config: {
+      User: user,
+      Env: [
+        "PATH=/usr/local/go/bin:/usr/bin:/bin",
+        "GOTOOLCHAIN=local",
+        "GO_STANDARD_LIBRARY=/usr/local/go-standard-library",
+      ],
+    },
   },
   "stage-node": { rootfs: "node-build", files: {}, config: { User: user } },
   "stage-python": { rootfs: "python-build", files: {}, config: { User: user } },

@@ -16,6 +16,7 @@ import {
   moduleKey,
   moduleVersion,
 } from "./go";
+import { goStandardLibrary, goStandardLibraryKey } from "./go-standard-library";
 import { bundles, images, rootfs, type ImageSpec } from "./images";
 import { modules, type PluginSpec } from "./modules";
 import { layOutNode } from "./node-image";
@@ -273,7 +274,7 @@ export const buildToolchain = (options: BuildOptions): Promise<ToolchainLock> =>
 
 const buildMissing = async ({ onEvent, extras, hasCluster }: BuildOptions): Promise<ToolchainLock> => {
   const names = await modulesFor(extras);
-  const total = 1 + names.length + Object.keys(bundles).length + Object.keys(rootfs).length + 5;
+  const total = 1 + names.length + Object.keys(bundles).length + Object.keys(rootfs).length + 6;
   const { outputs, make } = buildSteps(total, onEvent);
 
   const missing = await missingPackages([
@@ -301,6 +302,13 @@ const buildMissing = async ({ onEvent, extras, hasCluster }: BuildOptions): Prom
       })),
     )),
     { kind: "module", name: "go-release", isCached: isStored("go-release", goReleaseKey), make: goRelease },
+    {
+      kind: "module",
+      name: "go-standard-library",
+      isCached: isStored("go-standard-library", goStandardLibraryKey),
+      after: ["go-release"],
+      make: () => goStandardLibrary(outputs["go-release"] ?? ""),
+    },
     ...(await Promise.all(
       Object.entries(bundles).map(async ([name, entry]): Promise<BuildStep> => ({
         kind: "module",
