@@ -104,7 +104,7 @@ let kubectl: Kubectl;
 let api: ApiServer;
 let team: StackOutputs["team"];
 let shared: StackOutputs["factory"];
-/** Begun together at first, since a build waits for pods more than it computes. */
+/** Begun together, since a build waits for pods more than it computes. */
 let builds: Record<"go" | "npm" | "pip", Promise<Ended>>;
 let strictBuilds: StrictBuilds;
 /** Begun with them, and looked at with the other attacks: they wait for ten minutes, or for builds of their own. */
@@ -123,13 +123,6 @@ beforeAll(async () => {
   team = await outputsOf(workspace, "team", "e2e-team");
   kubectl = openKubectl(shared.kubeconfig);
   api = await openApiServer(shared.kubeconfig);
-  const build = (name: string) => factory("build", `examples/${name}-service`, "--json");
-  builds = { go: build("go"), npm: build("npm"), pip: buildByUrl("examples/pip-service") };
-  strictBuilds = beginStrictBuilds(strict, factory);
-  slowAttacks = [
-    factory("attack", expiredCertificate.name, "--json"),
-    factory("attack", maliciousBuild.name, cachePoisoning.name, "--json"),
-  ];
 }, 30 * minutes);
 
 afterAll(async () => {
@@ -165,9 +158,22 @@ test(
   minutes,
 );
 
+// Before there are builds: the benchmark looks at every pod, and at files that come and go with pods.
 describeCluster(cluster, () => ({ kubectl, shared }));
 
-describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
+describe("while programs are built", () => {
+  beforeAll(() => {
+    const build = (name: string) => factory("build", `examples/${name}-service`, "--json");
+    builds = { go: build("go"), npm: build("npm"), pip: buildByUrl("examples/pip-service") };
+    strictBuilds = beginStrictBuilds(strict, factory);
+    slowAttacks = [
+      factory("attack", expiredCertificate.name, "--json"),
+      factory("attack", maliciousBuild.name, cachePoisoning.name, "--json"),
+    ];
+  });
+
+  describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
+});
 
 describe("a program", () => {
   test(
