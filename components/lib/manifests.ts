@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import * as pulumi from "@pulumi/pulumi";
-import { parseAllDocuments } from "yaml";
+import { CORE_SCHEMA, loadAll } from "js-yaml";
 
 import { FactoryError } from "./errors";
 import { kebabCase } from "./names";
@@ -410,9 +410,9 @@ const yamlFiles = (directory: string): string[] => {
 };
 
 const readDocuments = (file: string): KubernetesObject[] =>
-  parseAllDocuments(readFileSync(file, "utf8"))
-    .map((document) => document.toJS() as KubernetesObject | null)
-    .filter((object): object is KubernetesObject => object !== null);
+  (loadAll(readFileSync(file, "utf8"), null, { schema: CORE_SCHEMA }) as (KubernetesObject | null)[]).filter(
+    (object) => object !== null,
+  );
 
 /** Annotation of a webhook that is ready once it has been given its authority, which its deployment's readiness does not say. */
 export const WAIT_FOR_AUTHORITY = { "pulumi.com/waitFor": "jsonpath={.webhooks[0].clientConfig.caBundle}" };

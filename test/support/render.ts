@@ -100,8 +100,15 @@ export const render = async (
       dependsOn: request.getDependenciesList().map(lastPart).sort(),
     });
   };
-  await program();
-  await pulumi.runtime.disconnect();
+  const { stackTraceLimit } = Error;
+  // Pulumi writes a stack trace for each of a resource's promises, and jest looks up every line of it.
+  Error.stackTraceLimit = 0;
+  try {
+    await program();
+    await pulumi.runtime.disconnect();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
   return new Rendering([...resources].sort((a, b) => (a.name < b.name ? -1 : 1)));
 };
 
