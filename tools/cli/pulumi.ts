@@ -179,9 +179,10 @@ const follow = async (file: string, ended: Promise<unknown>, onLine: (line: stri
     let rest = "";
     let position = 0;
     const decoder = new TextDecoder();
+    const buffer = Buffer.alloc(1 << 20);
     for (;;) {
       const last = end.reached;
-      const { bytesRead, buffer } = await handle.read({ buffer: Buffer.alloc(1 << 20), position });
+      const { bytesRead } = await handle.read({ buffer, position });
       position += bytesRead;
       const lines = (rest + decoder.decode(buffer.subarray(0, bytesRead), { stream: true })).split("\n");
       rest = lines.pop() ?? "";
