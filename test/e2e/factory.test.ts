@@ -158,7 +158,7 @@ test(
   minutes,
 );
 
-// Before there are builds: the benchmark looks at every pod, and at files that come and go with pods.
+// Before there are builds, since the benchmark looks at every pod, one by one.
 describeCluster(cluster, () => ({ kubectl, shared }));
 
 describe("while programs are built", () => {
