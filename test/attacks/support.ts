@@ -125,11 +125,14 @@ interface PodStatus {
   containerStatuses?: { name: string; state?: { terminated?: { exitCode: number } } }[];
 }
 
+/** The object as the API server has it now. */
+const current = async ({ api }: Session, object: ClusterObject): Promise<unknown> =>
+  api.read(`${await api.collection(object)}/${object.metadata.name}`);
+
 /** The pod's status as soon as its phase is one of these. */
-export const phase = (session: Session, { metadata }: ClusterObject, phases: readonly string[]): Promise<PodStatus> =>
-  until(session, `pod ${metadata.name}`, async () => {
-    const read = await session.api.read(`/api/v1/namespaces/${metadata.namespace ?? ""}/pods/${metadata.name}`);
-    const { status = {} } = read as { status?: PodStatus };
+export const phase = (session: Session, pod: ClusterObject, phases: readonly string[]): Promise<PodStatus> =>
+  until(session, `pod ${pod.metadata.name}`, async () => {
+    const { status = {} } = (await current(session, pod)) as { status?: PodStatus };
     return phases.includes(status.phase ?? "") ? status : undefined;
   });
 
@@ -203,8 +206,7 @@ export interface RunEnd {
 /** The status of a run when it has ended. */
 export const runEnd = (session: Session, run: ClusterObject): Promise<RunEnd> =>
   until(session, `${run.kind} ${run.metadata.name}`, async () => {
-    const path = await session.api.collection(run);
-    const { status } = (await session.api.read(`${path}/${run.metadata.name}`)) as { status?: RunEnd };
+    const { status } = (await current(session, run)) as { status?: RunEnd };
     const outcome = status?.conditions.find(({ type }) => type === "Succeeded");
     return outcome === undefined || outcome.status === "Unknown" ? undefined : status;
   });

@@ -8,9 +8,10 @@ import { readToolchain } from "../../stacks/toolchain";
 import { openKubectl, type Kubectl } from "../../tools/cli/kubectl";
 import { readyStack, removeStack, stackOutputs, update } from "../../tools/cli/pulumi";
 import { openWorkspace, prepareState } from "../../tools/cli/workspace";
-import { containerEngine } from "../../tools/plugins/kind/container-engine";
-import { execute, run } from "../../tools/process";
-import { hostInventory } from "./host";
+import { loadNodeImage } from "../../tools/plugins/kind/cluster";
+import { containerEngine, removeIdleRunDirectory } from "../../tools/plugins/kind/container-engine";
+import { run } from "../../tools/process";
+import { hostInventory, nothing } from "./host";
 
 const minutes = 60_000;
 
@@ -60,8 +61,7 @@ class ForeignCluster {
     const config = join(this.directory, "kind.yaml");
     writeFileSync(config, kindFile());
     const { reference, archive } = readToolchain().node;
-    const { code } = await execute(this.engine, ["image", "inspect", reference], { env: this.env });
-    if (code !== 0) await run(this.engine, ["load", "--input", archive], { env: this.env });
+    await loadNodeImage((...args) => run(this.engine, args, { env: this.env }), reference, archive);
     const args = ["--name", this.name, "--image", reference, "--config", config, "--kubeconfig", this.kubeconfigFile];
     await run("kind", ["create", "cluster", ...args], { env: this.env });
   }
@@ -70,6 +70,7 @@ class ForeignCluster {
     const args = ["--name", this.name, "--kubeconfig", this.kubeconfigFile];
     await run("kind", ["delete", "cluster", ...args], { env: this.env });
     await run(this.engine, ["network", "rm", "--force", this.network], { env: this.env });
+    removeIdleRunDirectory();
     rmSync(this.directory, { recursive: true });
   }
 }
@@ -138,8 +139,7 @@ describe("a cluster that the program did not make", () => {
   }, 5 * minutes);
   afterAll(async () => {
     await foreign.delete();
-    const left = Object.values(await hostInventory(state, cluster)).flat();
-    expect(left.filter((one) => one !== false)).toEqual([]);
+    expect(await hostInventory(state, cluster)).toEqual(nothing);
     rmSync(home, { recursive: true });
   }, 2 * minutes);
   afterEach(() => removeStack(workspaceWith({}), stack, true));

@@ -24,7 +24,7 @@ import { notAsItMust } from "./attack";
 import { describeCluster } from "./cluster";
 import { describeEgress, expectBuildTraffic } from "./egress";
 import { Shop } from "./gate";
-import { hostInventory } from "./host";
+import { hostInventory, nothing } from "./host";
 import { describeParity } from "./parity";
 import { describePreviews } from "./previews";
 import { describeRestarts } from "./restarts";
@@ -131,12 +131,7 @@ afterAll(async () => {
   const files = readdirSync(temporary);
   expect({ code: down.code, ...left, files, state: existsSync(state) }).toEqual({
     code: 0,
-    runDirectory: false,
-    containers: [],
-    volumes: [],
-    networks: [],
-    mounts: [],
-    processes: [],
+    ...nothing,
     files: [],
     state: false,
   });
@@ -277,8 +272,8 @@ describe("the factory under attack", () => {
   test(
     "refuses every attack, passes every control, and is left as it was",
     async () => {
-      const ended = await Promise.all([usual, ...slowAttacks]);
-      ended.push(await factory("attack", gateOutage.name, "--json"));
+      const together = await Promise.all([usual, ...slowAttacks]);
+      const ended = [...together, await factory("attack", gateOutage.name, "--json")];
       expect(notAsItMust(ended.map(({ stdout }) => stdout))).toEqual([]);
       expect(ended.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
       const left = await kubectl.text([

@@ -40,6 +40,9 @@ export const hostInventory = async (state: string, cluster: string) => {
   return inventory;
 };
 
+/** What the inventory is to be in the end. */
+export const nothing = { runDirectory: false, containers: [], volumes: [], networks: [], mounts: [], processes: [] };
+
 const inventoryOf = async (state: string, cluster: string) => ({
   containers: lines(await container("ps", "--all", "--format", "{{.Names}}")).filter((name) =>
     name.startsWith(cluster),

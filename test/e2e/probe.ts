@@ -8,6 +8,7 @@ import { readToolchain } from "../../stacks/toolchain";
 import type { ApiServer } from "../../tools/cli/api-server";
 import type { Kubectl } from "../../tools/cli/kubectl";
 import { pipelineRunSchema } from "../../tools/cli/watch-run";
+import { pause } from "../attacks/support";
 
 /** A factory that is up, and one of its teams. */
 export interface ProbeContext {
@@ -24,8 +25,6 @@ export interface Probed {
   succeeded: boolean;
   results: Record<string, string>;
 }
-
-const pause = () => new Promise((resume) => setTimeout(resume, 1000));
 
 /** Tells the team's rule which pipelines may run beside its own; only the start of a run is compared with it. */
 const admit = async ({ kubectl, team }: ProbeContext, probes: readonly RunnablePipeline[]): Promise<void> => {

@@ -33,6 +33,23 @@ const clustersDirectory = (): string =>
     "clusters",
   );
 
+/**
+ * Loads the image of nodes where it is missing, in place of older ones that no node uses.
+ *
+ * @param container runs a command of the container engine
+ */
+export const loadNodeImage = async (
+  container: (...args: string[]) => Promise<string>,
+  nodeImage: string,
+  archive: string,
+): Promise<void> => {
+  const [repository = ""] = nodeImage.split(/:(?=[^:]*$)/);
+  const names = await container("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository);
+  const loaded = names.split("\n").filter(Boolean);
+  if (!loaded.includes(nodeImage)) await container("load", "--input", archive);
+  for (const name of loaded) if (name !== nodeImage) await container("rmi", name).catch(() => undefined);
+};
+
 /** A kind cluster on this machine's container engine. */
 export class KindCluster {
   private readonly directory: string;
@@ -88,7 +105,7 @@ export class KindCluster {
       await writeFile(path, text, { mode: 0o600 });
     }
     await this.placeImages(imageArchive);
-    await this.loadNodeImage(nodeImage, nodeArchive);
+    await loadNodeImage(this.container, nodeImage, nodeArchive);
 
     const scratch = await mkdtemp(join(tmpdir(), "ssf-kind-"));
     try {
@@ -146,15 +163,6 @@ export class KindCluster {
     const place = join(this.directory, "images/images.tar");
     await rm(place, { force: true });
     await link(archive, place).catch(() => copyFile(archive, place));
-  }
-
-  /** Loads the image where it is missing, in place of older ones that no node uses. */
-  private async loadNodeImage(nodeImage: string, archive: string): Promise<void> {
-    const [repository = ""] = nodeImage.split(/:(?=[^:]*$)/);
-    const names = await this.container("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository);
-    const loaded = names.split("\n").filter(Boolean);
-    if (!loaded.includes(nodeImage)) await this.container("load", "--input", archive);
-    for (const name of loaded) if (name !== nodeImage) await this.container("rmi", name).catch(() => undefined);
   }
 
   /** Approves the serving certificates that the cluster's own kubelets ask for, once each has asked. */
