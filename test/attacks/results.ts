@@ -66,7 +66,7 @@ export const results: FactoryAttack = {
       const status = await runEnd(session, run);
       if (status.conditions.some(({ type, status: is }) => type === "Succeeded" && is === "True"))
         return { is: "accepted", detail: "the reading stage took it" };
-      const pod = { ...run, metadata: { ...run.metadata, name: status.podName ?? "" } };
+      const pod = { apiVersion: "v1", kind: "Pod" as const, metadata: { name: status.podName ?? "", namespace } };
       // The kubelet gives the log a moment after Tekton knows the end.
       await phase(session, pod, ["Succeeded", "Failed"]);
       return { is: "refused", by: "stage", message: await logOf(session, pod, "step-consumer") };

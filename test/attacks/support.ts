@@ -130,7 +130,11 @@ const current = async ({ api }: Session, object: ClusterObject): Promise<unknown
   api.read(`${await api.collection(object)}/${object.metadata.name}`);
 
 /** The pod's status as soon as its phase is one of these. */
-export const phase = (session: Session, pod: ClusterObject, phases: readonly string[]): Promise<PodStatus> =>
+export const phase = (
+  session: Session,
+  pod: ClusterObject & { kind: "Pod" },
+  phases: readonly string[],
+): Promise<PodStatus> =>
   until(session, `pod ${pod.metadata.name}`, async () => {
     const { status = {} } = (await current(session, pod)) as { status?: PodStatus };
     return phases.includes(status.phase ?? "") ? status : undefined;
