@@ -53,6 +53,33 @@ describeWithApiServer("the API server, through a proxy of kubectl", () => {
     expect(status).toBe(404);
   });
 
+  test("makes an object, changes it by either kind of patch, and removes it for good", async () => {
+    const object = configMap({ metadata: { name: "made", namespace: "default" } });
+    const path = "/api/v1/namespaces/default/configmaps/made";
+    await api.create(object, { dryRun: true });
+    expect((await api.send("GET", path)).status).toBe(404);
+    await api.create(object);
+    await expect(api.create(object)).rejects.toThrow(
+      /SSF-KUBE-001 .*HTTP status 409: configmaps "made" already exists/,
+    );
+    expect((await api.send("PATCH", path, { data: { a: "1" } })).status).toBe(200);
+    expect((await api.send("PATCH", path, [{ op: "add", path: "/data/b", value: "2" }])).status).toBe(200);
+    await expect(api.read(path)).resolves.toMatchObject({ data: { a: "1", b: "2" } });
+    await api.remove(object);
+    expect((await api.send("GET", path)).status).toBe(404);
+    await expect(api.remove(object)).resolves.toBeUndefined();
+  });
+
+  test("makes nothing with a field that its kind does not have", async () => {
+    await expect(api.create(configMap({ colour: "green" }))).rejects.toThrow(/unknown field "colour"/);
+  });
+
+  test("answers about a part of an object that kubectl's proxy would keep to itself", async () => {
+    const exec = "/api/v1/namespaces/default/pods/absent/exec?command=true";
+    const { status, body } = await api.send("POST", exec, {});
+    expect([status, body]).toMatchObject([404, { message: 'pods "absent" not found' }]);
+  });
+
   test("refuses another user, by name, and what no object of the kind has", async () => {
     await expect(stranger().wouldCreate(configMap())).resolves.toMatchObject({
       is: "refused",

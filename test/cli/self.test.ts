@@ -12,6 +12,7 @@ import {
   judge,
   type Question,
   questions,
+  type Request,
   type RequestWorld,
 } from "../../tools/cli/self-requests";
 import { allUp } from "../../tools/cli/verbs/status";
@@ -19,6 +20,7 @@ import { describeSelf, selfOutcome } from "../../tools/cli/verbs/verify-self";
 import { clusterRules, factoryRules } from "../../policies/admission";
 import { CONSTRAINT_RESOURCES, gateConstraints, generatedRules } from "../../policies/admission/gate";
 import { goodRun } from "../admission/cases/runs";
+import type { ApiServer } from "../../tools/cli/api-server";
 import type { Kubectl } from "../../tools/cli/kubectl";
 import { serve, TestLog } from "./support/log";
 import { certificateFor, listen } from "./support/tls";
@@ -586,8 +588,8 @@ test("there is a question for every rule, and nothing that it asks is stored", (
   const asked = questions(world);
   expect(asked.map(({ rule }) => rule).sort()).toEqual(rules);
   for (const { bad: refused, good: admitted } of asked)
-    for (const { args } of [refused, admitted])
-      expect(args.join(" ")).toMatch(/--dry-run=server|dryRun=All|ssf-self-absent\/exec/);
+    for (const { about, subresource, query = "dryRun=All" } of [refused, admitted])
+      expect(subresource === "exec" ? about.metadata.name : query).toMatch(/^(dryRun=All|ssf-self-absent)$/);
 });
 
 const life = (certificates: object[], signing?: SigningCertificate) =>
@@ -683,7 +685,9 @@ test("a person sees a row for each check, and whole what is wrong", () => {
 });
 
 const denied = `pods "x" is forbidden: ValidatingAdmissionPolicy 'ssf-rule' with binding 'ssf-rule' denied request: SSF-X`;
-const question: Question = { rule: "ssf-rule", bad: { args: ["bad"] }, good: { args: ["good"] }, behind: "ssf-other" };
+const about = { apiVersion: "v1", kind: "Pod", metadata: { name: "x", namespace: "team-a" } };
+const request: Request = { method: "POST", about, body: about };
+const question: Question = { rule: "ssf-rule", bad: request, good: request, behind: "ssf-other" };
 const admitted = answerOf('pods "x" not found', /"x" not found/);
 const refused = answerOf(denied);
 const unclear = answerOf("no connection");
@@ -710,8 +714,47 @@ test.each([
   expect(answerOf(message)).toEqual({ is: "refused", by });
 });
 
+/** An API server that answers by method, path and user, and notes what it was asked. */
+const answering = (answers: Record<string, [status: number, message: string]>) => {
+  const asked: string[] = [];
+  const unused = () => Promise.reject(new Error("not asked for"));
+  const api: ApiServer = {
+    send: (method, path, _body, as) => {
+      const line = [method, path, ...(as === undefined ? [] : [as.user])].join(" ");
+      asked.push(line);
+      const [status, message] = answers[line] ?? [500, "no answer"];
+      return Promise.resolve({ status, body: { message }, milliseconds: 1 });
+    },
+    collection: ({ kind, metadata }) => Promise.resolve(`/${metadata.namespace ?? ""}/${kind}`),
+    read: unused,
+    create: unused,
+    remove: unused,
+  };
+  return { api, asked };
+};
+
+test("a rule is asked at the address of its object, in the name of whom it is about", async () => {
+  const by = (rule: string): [number, string] => [403, denied.replaceAll("ssf-rule", rule)];
+  const { api, asked } = answering({
+    "PATCH /team-a/Pod/pod/status?dryRun=All": by("ssf-pod-status"),
+    "PATCH /team-a/Pod/pod/status?dryRun=All system:serviceaccount:kube-system:generic-garbage-collector": [200, ""],
+    "POST /team-a/Pod/ssf-self-absent/exec?command=true": by("ssf-pod-access"),
+    "POST /default/Pod/ssf-self-absent/exec?command=true": [404, 'pods "ssf-self-absent" not found'],
+    "POST /team-a/StepAction?dryRun=All": [201, ""],
+    "POST /default/StepAction?dryRun=All": [201, ""],
+  });
+  const { check, findings } = await askRules(api, ["ssf-pod-status", "ssf-pod-access", "ssf-step-actions"], [world]);
+  expect(findings).toEqual([
+    { rule: "ssf-pod-status" },
+    { rule: "ssf-pod-access" },
+    { rule: "ssf-step-actions", fault: "admits a bad request" },
+  ]);
+  expect(check).toMatchObject({ held: false, detail: "ssf-step-actions admits a bad request" });
+  expect(asked).toHaveLength(6);
+});
+
 test("a rule that nothing can be asked about is never held", async () => {
-  const { check, notAsked } = await askRules(kubectl(good), ["ssf-unknown"], [world]);
+  const { check, notAsked } = await askRules(answering({}).api, ["ssf-unknown"], [world]);
   expect(check).toMatchObject({ code: "SSF-SELF-005", held: false });
   expect(notAsked).toMatchObject([{ rule: "ssf-unknown", isCovered: false }]);
 });

@@ -234,7 +234,7 @@ describe("a program", () => {
   test(
     "runs behind the gate, pulled from the registry by its digest; changed, or in the namespace of a team, it does not",
     async () => {
-      const shop = new Shop(kubectl, team);
+      const shop = new Shop({ kubectl, api, team });
       await shop.open();
       try {
         await shop.run(image);
@@ -447,7 +447,7 @@ describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(factory, () => ({ kubectl, api, team, shared }));
 
-describeParity(() => ({ kubectl, image }));
+describeParity(() => ({ api, image }));
 
 describeRestarts(factory, () => ({ kubectl, api, team, shared, image }));
 

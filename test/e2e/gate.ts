@@ -1,11 +1,14 @@
 import { setTimeout } from "node:timers/promises";
 import { GATE_LABEL } from "../../components/lib/labels";
 import { TEAM_OBJECTS } from "../../components/team";
-import type { StackOutputs } from "../../stacks/outputs";
-import type { Kubectl } from "../../tools/cli/kubectl";
+import type { ProbeContext } from "./probe";
 
 const shop = "e2e-shop";
-const inShop = `--namespace=${shop}`;
+const space = {
+  apiVersion: "v1",
+  kind: "Namespace",
+  metadata: { name: shop, labels: { [GATE_LABEL]: "", "pod-security.kubernetes.io/enforce": "restricted" } },
+};
 
 /** A pod of somebody who runs what a team has built. */
 const service = (image: string) => ({
@@ -46,41 +49,32 @@ export const eventually = async (ask: () => Promise<void>): Promise<void> => {
 
 /** A namespace behind the gate, in which images of the team can be pulled. */
 export class Shop {
-  constructor(
-    private readonly kubectl: Kubectl,
-    private readonly team: StackOutputs["team"],
-  ) {}
+  constructor(private readonly context: Pick<ProbeContext, "kubectl" | "api" | "team">) {}
 
   async open(): Promise<void> {
-    const labels = { [GATE_LABEL]: "", "pod-security.kubernetes.io/enforce": "restricted" };
-    await this.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: shop, labels } });
-    const login = (await this.kubectl.json([
-      "get",
-      "secret",
-      TEAM_OBJECTS.reader,
-      `--namespace=${this.team.namespace}`,
-    ])) as { type: string; data: object };
+    const { api, team } = this.context;
+    await api.create(space);
+    const secrets = `/api/v1/namespaces/${team.namespace}/secrets`;
+    const { type, data } = (await api.read(`${secrets}/${TEAM_OBJECTS.reader}`)) as { type: string; data: object };
     const metadata = { name: TEAM_OBJECTS.reader, namespace: shop };
-    await this.create({ apiVersion: "v1", kind: "Secret", metadata, type: login.type, data: login.data });
+    await api.create({ apiVersion: "v1", kind: "Secret", metadata, ...{ type, data } });
   }
 
   /** Runs the image until its program is started. */
   async run(image: string): Promise<void> {
-    await this.create(service(image));
+    const { api, kubectl } = this.context;
+    await api.create(service(image));
     const running = "--for=jsonpath={.status.phase}=Running";
-    await this.kubectl.text(["wait", inShop, running, "--timeout=120s", "pod/service"]);
+    await kubectl.text(["wait", `--namespace=${shop}`, running, "--timeout=120s", "pod/service"]);
   }
 
   /** Asks whether the image may run; fails with what the gate says when it may not. */
   async ask(image: string): Promise<void> {
-    await this.create({ ...service(image), metadata: { name: "asked", namespace: shop } }, "--dry-run=server");
+    const metadata = { name: "asked", namespace: shop };
+    await this.context.api.create({ ...service(image), metadata }, { dryRun: true });
   }
 
   async close(): Promise<void> {
-    await this.kubectl.text(["delete", "namespace", shop, "--wait=false"]);
-  }
-
-  private async create(object: object, ...flags: string[]): Promise<void> {
-    await this.kubectl.text(["create", "--filename=-", ...flags], JSON.stringify(object));
+    await this.context.api.remove(space);
   }
 }

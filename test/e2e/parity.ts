@@ -1,20 +1,14 @@
-import { FactoryError } from "../../components/lib/errors";
-import type { Kubectl } from "../../tools/cli/kubectl";
-import type { ApiServer } from "../admission/support/api-server";
+import { type ApiServer, messageOf } from "../../tools/cli/api-server";
+import type { ApiServer as TestApiServer } from "../admission/support/api-server";
 import { bareSpace, otherSpace } from "../admission/support/world";
 import { byApiServer, isOneOf } from "../policies/preview/engines";
 import { cases, gatedSpace, lockedImages, namespaces, type TestObject } from "../policies/preview/fixtures";
 
-/** The cluster as the engine that is asked about fixtures; it is asked by kubectl, as its administrator. */
-const asApiServer = (kubectl: Kubectl): Pick<ApiServer, "ask"> => ({
-  ask: async (_method, path, body) => {
-    try {
-      const message = await kubectl.text(["create", `--raw=${path}`, "--filename=-"], JSON.stringify(body));
-      return { status: 201, message, body: undefined };
-    } catch (error) {
-      if (!(error instanceof FactoryError)) throw error;
-      return { status: 403, message: error.problems[0]?.given ?? "", body: undefined };
-    }
+/** The cluster as the engine that is asked about fixtures, as its administrator. */
+const asApiServer = ({ send }: ApiServer): Pick<TestApiServer, "ask"> => ({
+  ask: async (method, path, body) => {
+    const answer = await send(method, path, body);
+    return { ...answer, message: messageOf(answer) };
   },
 });
 
@@ -35,21 +29,20 @@ const withProvenance = (object: TestObject, image: string): TestObject =>
  *
  * @param context the factory, and an image that it built
  */
-export const describeParity = (context: () => { kubectl: Kubectl; image: string }): void => {
+export const describeParity = (context: () => { api: ApiServer; image: string }): void => {
   test("the cluster refuses in dry-run what a preview refuses, and lets the same through", async () => {
-    const { kubectl, image } = context();
-    const made = JSON.stringify({ apiVersion: "v1", kind: "List", items: surroundings });
-    await kubectl.text(["create", "--filename=-"], made);
+    const { api, image } = context();
+    for (const object of surroundings) await api.create(object);
     try {
       const objects = new Map([...cases].map(([name, { object }]) => [name, withProvenance(object, image)]));
-      const live = await byApiServer(asApiServer(kubectl), objects);
+      const live = await byApiServer(asApiServer(api), objects);
       const differences = [...cases].flatMap(([name, { codes }]) => {
         const said = live.get(name) ?? ["nothing"];
         return isOneOf(said, codes) ? [] : `${name} | preview: ${codes.join() || "-"} | cluster: ${said.join() || "-"}`;
       });
       expect(differences).toEqual([]);
     } finally {
-      await kubectl.text(["delete", "--filename=-", "--wait=false"], made);
+      for (const object of surroundings) await api.remove(object);
     }
   }, 120_000);
 };

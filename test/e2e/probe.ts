@@ -1,5 +1,5 @@
 import { policySpec } from "../../components/lib/admission-policy";
-import { pipelineRun, signDefinition, type PipelineModel } from "../../pipelines";
+import { pipelineRun, type PipelineModel, type PipelineRun, signDefinition } from "../../pipelines";
 import { pipelineOf, runTemplateOf, stageTask } from "../../pipelines/tekton";
 import { teamRuns, type RunnablePipeline } from "../../policies/admission";
 import { promptSigner } from "../../stacks/definition-keys";
@@ -35,9 +35,9 @@ const admit = async ({ kubectl, team }: ProbeContext, probes: readonly RunnableP
 };
 
 /** Starts the run once the API server has read the changed rule, which takes it a moment. */
-const start = async (context: ProbeContext, run: string, tries = 30): Promise<string> => {
+const start = async (context: ProbeContext, run: PipelineRun, tries = 30): Promise<string> => {
   try {
-    return pipelineRunSchema.parse(await context.kubectl.json(["create", "--filename=-"], run)).metadata.name;
+    return pipelineRunSchema.parse(await context.api.create(run)).metadata.name;
   } catch (error) {
     if (tries === 1 || !String(error).includes("SSF-ADMISSION-070")) throw error;
     await pause();
@@ -77,7 +77,7 @@ export const withPipeline = async <T>(
   model: PipelineModel,
   use: (start: StartRun) => Promise<T>,
 ): Promise<T> => {
-  const { kubectl, team, shared } = context;
+  const { api, team, shared } = context;
   const placement = { team: team.team, namespace: team.namespace };
   const signer = promptSigner(team.definitions, readToolchain().bin);
   const definitions = [
@@ -85,14 +85,13 @@ export const withPipeline = async <T>(
     pipelineOf(model, placement),
   ].map((definition) => signDefinition(definition, signer));
   const runTemplate = runTemplateOf(model, placement, { runtimeClasses: shared.runtimeClasses, timeout: "10m0s" });
-  for (const definition of definitions) await kubectl.text(["create", "--filename=-"], JSON.stringify(definition));
+  for (const definition of definitions) await api.create(definition);
   try {
     await admit(context, [{ name: model.name, runTemplate, params: model.params }]);
-    return await use((params) => start(context, JSON.stringify(pipelineRun(runTemplate, params))));
+    return await use((params) => start(context, pipelineRun(runTemplate, params)));
   } finally {
     await admit(context, []);
-    for (const { kind, metadata } of definitions)
-      await kubectl.text(["delete", kind, metadata.name, `--namespace=${team.namespace}`]);
+    for (const definition of definitions) await api.remove(definition);
   }
 };
 

@@ -116,19 +116,23 @@ export const describeRestarts = (
         const chain = await authorityChain(context());
 
         const numbers = parts.flatMap((_, index) => [`${index}1`, `${index}2`]);
-        const entries = await withPipeline(context(), signingPipeline(repository, "restart"), async (start) => {
-          const runs: string[] = [];
-          for (const [index, namespace] of parts.entries()) {
-            for (const number of numbers.slice(2 * index, 2 * index + 2)) runs.push(await start({ number }));
-            await killPods(kubectl, namespace);
-          }
-          await waitForRuns(context(), runs, "have ended", ({ succeeded }) => succeeded);
-          await restartNodes(kubectl);
-          // The connection that was kept ended with the node, which its other side may not have seen yet.
-          const afterwards = { ...context(), api: await openApiServer(shared.kubeconfig) };
-          await waitForRuns(afterwards, runs, "are signed and in the log", ({ signed }) => signed);
-          return entriesOf(afterwards, repository, numbers);
-        });
+        const [entries, afterwards] = await withPipeline(
+          context(),
+          signingPipeline(repository, "restart"),
+          async (start) => {
+            const runs: string[] = [];
+            for (const [index, namespace] of parts.entries()) {
+              for (const number of numbers.slice(2 * index, 2 * index + 2)) runs.push(await start({ number }));
+              await killPods(kubectl, namespace);
+            }
+            await waitForRuns(context(), runs, "have ended", ({ succeeded }) => succeeded);
+            await restartNodes(kubectl);
+            // The connection that was kept ended with the node, which its other side may not have seen yet.
+            const afterwards = { ...context(), api: await openApiServer(shared.kubeconfig) };
+            await waitForRuns(afterwards, runs, "are signed and in the log", ({ signed }) => signed);
+            return [await entriesOf(afterwards, repository, numbers), afterwards] as const;
+          },
+        );
 
         expect(entries.filter((entry) => typeof entry === "string")).toEqual([]);
         const logged = entries.filter((entry) => typeof entry !== "string");
@@ -136,7 +140,7 @@ export const describeRestarts = (
         expect((await log.checkpoint()).size).toBeGreaterThanOrEqual(size + numbers.length);
         expect(await authorityChain(context())).toEqual(chain);
         expect((await factory("verify", image)).code).toBe(0);
-        const shop = new Shop(kubectl, team);
+        const shop = new Shop(afterwards);
         await shop.open();
         try {
           await eventually(() => shop.ask(image));

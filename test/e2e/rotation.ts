@@ -92,7 +92,7 @@ export const describeRotation = (
   test(
     "an image is revoked, and log and authority get new keys: what the old ones signed holds until they are revoked, and what the new ones sign, after",
     async () => {
-      const { kubectl, team, image, withdrawn } = context();
+      const { kubectl, image, withdrawn } = context();
       const sign = async (...revoked: string[]) =>
         (await factory(["trust", "sign", ...revoked.flatMap((one) => ["--revoke", one])], env)).code;
       const before = await keys();
@@ -110,7 +110,7 @@ export const describeRotation = (
         expect(authorities).toEqual(["secret/fulcio-ca-2"]);
       });
 
-      const shop = new Shop(kubectl, team);
+      const shop = new Shop(context());
       await shop.open();
       try {
         expect(await verify(withdrawn)).toBe(1);

@@ -99,7 +99,7 @@ export const describeSignatures = (
         const { kubectl, team } = context();
         const repository = `${team.registryRepository}/sign`;
         const directory = mkdtempSync(join(tmpdir(), "ssf-e2e-late-"));
-        const shop = new Shop(kubectl, team);
+        const shop = new Shop(context());
         const remembered = new RememberedLog(context);
         const { size } = await remembered.checkpoint();
         const known = new Set((await readRuns(context())).map(({ metadata }) => metadata.name));

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { FactoryError } from "../../components/lib/errors";
 import { readToolchain } from "../../stacks/toolchain";
@@ -21,21 +22,30 @@ export interface ApiAnswer {
   milliseconds: number;
 }
 
-/** As much of an object as its address needs. */
-interface Addressed {
+/** As much of an object as the address of its collection needs. */
+export interface Addressed {
   apiVersion: string;
   kind: string;
-  metadata: { namespace?: string };
+  metadata: { name?: string; namespace?: string };
+}
+
+/** As much of an object as its own address needs. */
+export interface Named extends Addressed {
+  metadata: { name: string; namespace?: string };
 }
 
 /** The API server, asked without a process for each question. */
 export interface ApiServer {
-  /** Sends one request; any status is an answer. */
+  /** Sends one request; any status is an answer. The body of a `PATCH` is a JSON patch if it is a list, else a merge patch. */
   send: (method: string, path: string, body?: object, as?: Impersonation) => Promise<ApiAnswer>;
   /** The object or the list at that path; every other answer is a `SSF-KUBE-001`. */
   read: (path: string) => Promise<unknown>;
   /** Path of the collection that an object is made in. */
   collection: (object: Addressed) => Promise<string>;
+  /** Makes the object, or only asks whether it may be made; whoever refuses it is told by a `SSF-KUBE-001`. */
+  create: (object: Addressed, options?: { dryRun: boolean }) => Promise<unknown>;
+  /** Deletes the object if it is there, and waits until it is gone, for two and a half minutes at most. */
+  remove: (object: Named) => Promise<void>;
 }
 
 const silent = (given: string) =>
@@ -48,6 +58,11 @@ const silent = (given: string) =>
   });
 
 const timeoutMilliseconds = 30_000;
+const secondsToGo = 150;
+const statusSchema = z.object({ message: z.string() });
+
+/** What the API server says of a request that it does not grant. */
+export const messageOf = ({ body }: ApiAnswer): string => statusSchema.safeParse(body).data?.message ?? "";
 const resourcesSchema = z.object({
   resources: z.array(z.object({ name: z.string(), kind: z.string(), namespaced: z.boolean() })),
 });
@@ -56,7 +71,9 @@ const resourcesSchema = z.object({
 const startProxy = async (kubeconfig: string): Promise<string> => {
   const socket = join(privateDirectory(), "api");
   const program = join(readToolchain().bin, "kubectl");
-  const args = [`--kubeconfig=${writeKubeconfig(kubeconfig)}`, "proxy", `--unix-socket=${socket}`];
+  // Only this user can open the socket, and kubectl would let them ask for everything.
+  const proxy = ["proxy", `--unix-socket=${socket}`, "--reject-paths=^$"];
+  const args = [`--kubeconfig=${writeKubeconfig(kubeconfig)}`, ...proxy];
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   endWithProcess(child);
   await new Promise<void>((resolve, reject) => {
@@ -85,7 +102,14 @@ export const openApiServer = async (kubeconfig: string): Promise<ApiServer> => {
     new Promise((resolve, reject) => {
       const started = performance.now();
       const impersonated = as === undefined ? {} : { "impersonate-user": as.user, "impersonate-group": [...as.groups] };
-      const headers = { accept: "application/json", "content-type": "application/json", ...impersonated };
+      const patch = Array.isArray(body) ? "application/json-patch+json" : "application/merge-patch+json";
+      const contentType = method === "PATCH" ? patch : "application/json";
+      const headers = {
+        accept: "application/json",
+        "content-type": contentType,
+        "user-agent": "secure-software-factory",
+        ...impersonated,
+      };
       const outgoing = request({ socketPath, method, path, headers, timeout: timeoutMilliseconds }, (incoming) => {
         const chunks: Buffer[] = [];
         incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -114,21 +138,37 @@ export const openApiServer = async (kubeconfig: string): Promise<ApiServer> => {
     return list;
   };
 
-  const read: ApiServer["read"] = async (path) => {
-    const { status, body } = await send("GET", path);
-    if (status === 200) return body;
-    throw silent(`GET ${path}: HTTP status ${status}`);
+  const collection: ApiServer["collection"] = async ({ apiVersion, kind, metadata }) => {
+    const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+    const found = (await resourcesOf(root)).find((one) => one.kind === kind && !one.name.includes("/"));
+    if (found === undefined) throw silent(`${apiVersion} has no kind ${kind}`);
+    const where = found.namespaced ? `/namespaces/${metadata.namespace ?? "default"}` : "";
+    return `${root}${where}/${found.name}`;
   };
+
+  const ask = async (method: string, path: string, body?: object): Promise<unknown> => {
+    const answer = await send(method, path, body);
+    if (answer.status < 300) return answer.body;
+    throw silent(`${method} ${path}: HTTP status ${answer.status}: ${messageOf(answer)}`);
+  };
+
+  const isThere = async (path: string): Promise<boolean> => (await send("GET", path)).status !== 404;
 
   return {
     send,
-    read,
-    collection: async ({ apiVersion, kind, metadata }) => {
-      const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-      const found = (await resourcesOf(root)).find((one) => one.kind === kind && !one.name.includes("/"));
-      if (found === undefined) throw silent(`${apiVersion} has no kind ${kind}`);
-      const where = found.namespaced ? `/namespaces/${metadata.namespace ?? "default"}` : "";
-      return `${root}${where}/${found.name}`;
+    collection,
+    read: (path) => ask("GET", path),
+    create: async (object, { dryRun } = { dryRun: false }) =>
+      ask("POST", `${await collection(object)}?fieldValidation=Strict${dryRun ? "&dryRun=All" : ""}`, object),
+    remove: async (object) => {
+      const path = `${await collection(object)}/${object.metadata.name}`;
+      if (!(await isThere(path))) return;
+      await ask("DELETE", `${path}?propagationPolicy=Background`);
+      for (let seconds = 0; seconds < secondsToGo; seconds++) {
+        if (!(await isThere(path))) return;
+        await setTimeout(1000);
+      }
+      throw silent(`${path} is not gone after ${secondsToGo} s`);
     },
   };
 };

@@ -7,7 +7,7 @@ import { pipelineRun, type DefinitionSigner, type PipelineRun } from "../../pipe
 import { promptSigner } from "../../stacks/definition-keys";
 import type { StackOutputs } from "../../stacks/outputs";
 import { image, readToolchain } from "../../stacks/toolchain";
-import { type ApiServer, type Impersonation, openApiServer } from "./api-server";
+import { type ApiServer, type Impersonation, messageOf, openApiServer } from "./api-server";
 import type { Answer, Attempt, Defer, Refuser } from "./attacks";
 import { type ImageVerifier, openImageVerifier } from "./image-verifier";
 import { type Kubectl, openKubectl } from "./kubectl";
@@ -117,15 +117,14 @@ const ask = async (
   }
 };
 
-const statusSchema = z.object({ message: z.string() });
-
 const dryRun = new URLSearchParams({ dryRun: "All", fieldValidation: "Strict", fieldManager: "factory-attack" });
 
 const askToCreate = async (api: ApiServer, object: ClusterObject, as: Impersonation | undefined): Promise<Answer> => {
   const path = await api.collection(object);
-  const { status, body } = await api.send("POST", `${path}?${dryRun.toString()}`, object, as);
+  const answer = await api.send("POST", `${path}?${dryRun.toString()}`, object, as);
+  const { status } = answer;
   if (status === 201) return { is: "accepted", detail: `HTTP status ${status}` };
-  const { message } = statusSchema.parse(body);
+  const message = messageOf(answer);
   const by = refuserOf(message);
   if (by !== undefined) return { is: "refused", by, message };
   throw new Error(`HTTP status ${status}: ${message}`);
@@ -184,17 +183,6 @@ export const goodRunOf = ({ pipelines }: StackOutputs["team"]): PipelineRun => {
   if (pipeline === undefined) throw new Error("a team's stack has a pipeline");
   const params = Object.fromEntries(pipeline.params.map(({ name }) => [name, known[name]]));
   return pipelineRun(pipeline.runTemplate as unknown as PipelineRun, params);
-};
-
-/** Asks again while it fails, so many times in all. */
-const patiently = async <T>(ask: () => Promise<T>, tries: number): Promise<T> => {
-  for (let left = tries; left > 1; left--)
-    try {
-      return await ask();
-    } catch {
-      continue;
-    }
-  return ask();
 };
 
 const builtSchema = z.object({ image: z.string(), run: z.string() });
@@ -297,19 +285,12 @@ export const openStand = async (
     const bench = `ssf-attack-${id}`;
     const create = async (object: ClusterObject): Promise<void> => {
       signal.throwIfAborted();
-      const { kind, apiVersion, metadata } = object;
-      const [group] = apiVersion.includes("/") ? apiVersion.split("/") : [undefined];
-      const type = group === undefined ? kind : `${kind}.${apiVersion.split("/").reverse().join(".")}`;
-      const made = kubectl.text(["create", "--filename=-"], JSON.stringify(object));
-      const { namespace } = metadata;
+      const made = api.create(object);
       // What lies in a namespace of the attack's own goes with it.
-      if (namespace !== bench)
-        defer(`${kind} ${metadata.name}`, async () => {
+      if (object.metadata.namespace !== bench)
+        defer(`${object.kind} ${object.metadata.name}`, async () => {
           await made.catch(() => undefined);
-          const where = namespace === undefined ? [] : [`--namespace=${namespace}`];
-          await kubectl.text(["delete", type, metadata.name, ...where, "--ignore-not-found", "--wait=false"]);
-          const gone = ["wait", "--for=delete", `${type}/${metadata.name}`, ...where, "--timeout=25s"];
-          await patiently(() => kubectl.text(gone), 6);
+          await api.remove(object);
         });
       await made;
     };

@@ -3,17 +3,20 @@ import { STAGE_LABEL } from "../../components/lib/labels";
 import type { Workload } from "../../components/lib/workload-api";
 import type { PipelineRun } from "../../pipelines";
 import { FACTORY_NAMESPACES, type FactoryImages, SYSTEM_NAMESPACE, users } from "../../policies/admission";
-import { FactoryError } from "../../components/lib/errors";
-import type { Kubectl } from "./kubectl";
+import { type Addressed, type ApiServer, messageOf } from "./api-server";
 import type { Check } from "./provenance";
 import { selfCheck } from "./self-checks";
 
 /** One request of the API server, which stores nothing. */
 export interface Request {
-  /** Arguments of kubectl. */
-  args: readonly string[];
-  /** What it sends. @default nothing */
-  input?: object;
+  method: "POST" | "PATCH";
+  /** The object that it makes or changes. */
+  about: Addressed;
+  /** Part of the object, such as `status`. @default the object itself */
+  subresource?: string;
+  /** @default `dryRun=All` */
+  query?: string;
+  body: object;
   /** User in whose name it is sent. @default the administrator */
   as?: string;
   /** An error that says that the request got past every rule. @default none */
@@ -54,28 +57,19 @@ const strange = `ssf.local/self@sha256:${"1".repeat(64)}`;
 
 const digestOfNothing = `@sha256:${"0".repeat(64)}`;
 
-const create = (object: object, as?: string): Request => ({
-  args: ["create", "--dry-run=server", "--output=name", "--filename=-"],
-  input: object,
-  as,
+const create = (object: Addressed, as?: string): Request => ({ method: "POST", about: object, body: object, as });
+
+const patch = (about: Addressed, body: object, as?: string): Request => ({ method: "PATCH", about, body, as });
+
+const patchStatus = (about: Addressed, body: object, as?: string): Request => ({
+  ...patch(about, body, as),
+  subresource: "status",
 });
 
-const post = (path: string, object: object, reached: RegExp): Request => ({
-  args: ["create", "--raw", path, "--filename=-"],
-  input: object,
-  reached,
-});
-
-const patch = (target: readonly string[], change: object, as?: string): Request => ({
-  args: [
-    "patch",
-    ...target,
-    `--type=${Array.isArray(change) ? "json" : "merge"}`,
-    `--patch=${JSON.stringify(change)}`,
-    "--dry-run=server",
-    "--output=name",
-  ],
-  as,
+const named = (apiVersion: string, kind: string, name: string, namespace?: string): Addressed => ({
+  apiVersion,
+  kind,
+  metadata: { name, namespace },
 });
 
 const coloured = (field: "labels" | "annotations") => ({ metadata: { [field]: { colour: "green" } } });
@@ -89,7 +83,6 @@ const resolverOf = (namespace: string, kind: string, name: string) => ({
 export const questions = (world: RequestWorld): Question[] => {
   const { namespace, elsewhere, runtimeClasses, images, goodRun, task, networkPolicy, run, pod, built } = world;
   const [image = ""] = images.stages;
-  const inTeam = `--namespace=${namespace}`;
   const teamRule = `ssf-runs-${namespace}`;
   const podOf = (spec: object = {}, labels: object = {}, runs = image) => ({
     apiVersion: "v1",
@@ -127,7 +120,8 @@ export const questions = (world: RequestWorld): Question[] => {
       image: runs,
       securityContext: { ...container.securityContext, ...securityContext },
     }));
-    return create({ ...kind, metadata: { ...metadata, namespace: GATE_NAMESPACE }, spec: { ...spec, containers } });
+    const behindGate = { ...kind, metadata: { ...metadata, namespace: GATE_NAMESPACE }, spec: { ...spec, containers } };
+    return create(behindGate);
   };
   const runOf = (spec: object, metadata: object = {}) => ({
     ...goodRun,
@@ -153,24 +147,26 @@ export const questions = (world: RequestWorld): Question[] => {
     spec: { params: [] },
   };
   const isAbsent = new RegExp(`pods "${absent}" not found`);
-  const exec = (where: string) => post(`/api/v1/namespaces/${where}/pods/${absent}/exec?command=true`, {}, isAbsent);
+  const exec = (where: string): Request => ({
+    method: "POST",
+    about: named("v1", "Pod", absent, where),
+    subresource: "exec",
+    query: "command=true",
+    body: {},
+    reached: isAbsent,
+  });
   // Bound to a pod that is not there, so that no token is ever made.
-  const token = (where: string) =>
-    post(
-      `/api/v1/namespaces/${where}/serviceaccounts/default/token?dryRun=All`,
-      {
-        apiVersion: "authentication.k8s.io/v1",
-        kind: "TokenRequest",
-        spec: { audiences: [absent], boundObjectRef: { apiVersion: "v1", kind: "Pod", name: absent } },
-      },
-      isAbsent,
-    );
-  const unstarted = { status: { message: absent } };
-  const [runs, pods] = [run, pod].map((name, index) => [
-    index === 0 ? "pipelineruns.tekton.dev" : "pods",
-    name ?? absent,
-    inTeam,
-  ]) as [string[], string[]];
+  const token = (where: string): Request => ({
+    method: "POST",
+    about: named("v1", "ServiceAccount", "default", where),
+    subresource: "token",
+    body: {
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenRequest",
+      spec: { audiences: [absent], boundObjectRef: { apiVersion: "v1", kind: "Pod", name: absent } },
+    },
+    reached: isAbsent,
+  });
   return [
     ...(runtimeClasses === null
       ? []
@@ -182,12 +178,7 @@ export const questions = (world: RequestWorld): Question[] => {
           },
           {
             rule: "ssf-runtime-classes",
-            bad: patch(
-              ["runtimeclasses.node.k8s.io", runtimeClasses.jailed],
-              coloured("labels"),
-              users.garbageCollector,
-            ),
-            good: patch(["runtimeclasses.node.k8s.io", runtimeClasses.jailed], coloured("labels")),
+            ...changedByStranger(named("node.k8s.io/v1", "RuntimeClass", runtimeClasses.jailed), "labels"),
           },
         ]),
     {
@@ -216,8 +207,7 @@ export const questions = (world: RequestWorld): Question[] => {
         ]),
     {
       rule: "ssf-registrations",
-      bad: patch(["clusterstaticentries.spire.spiffe.io", "nodes"], coloured("labels"), users.garbageCollector),
-      good: patch(["clusterstaticentries.spire.spiffe.io", "nodes"], coloured("labels")),
+      ...changedByStranger(named("spire.spiffe.io/v1alpha1", "ClusterStaticEntry", "nodes"), "labels"),
     },
     { rule: "ssf-pod-access", bad: exec(namespace), good: exec(elsewhere) },
     { rule: "ssf-account-tokens", bad: token(namespace), good: token(elsewhere) },
@@ -243,8 +233,8 @@ export const questions = (world: RequestWorld): Question[] => {
     },
     {
       rule: "ssf-team-namespaces",
-      bad: patch(["namespaces", namespace], coloured("labels"), users.garbageCollector),
-      good: patch(["namespaces", namespace], coloured("annotations"), users.garbageCollector),
+      bad: patch(named("v1", "Namespace", namespace), coloured("labels"), users.garbageCollector),
+      good: patch(named("v1", "Namespace", namespace), coloured("annotations"), users.garbageCollector),
     },
     ...(built === undefined
       ? []
@@ -258,8 +248,7 @@ export const questions = (world: RequestWorld): Question[] => {
       : [
           {
             rule: "ssf-definitions",
-            bad: patch(["tasks.tekton.dev", task, inTeam], coloured("annotations"), users.garbageCollector),
-            good: patch(["tasks.tekton.dev", task, inTeam], coloured("annotations")),
+            ...changedByStranger(named("tekton.dev/v1", "Task", task, namespace), "annotations"),
           },
         ]),
     ...(networkPolicy === undefined
@@ -267,46 +256,45 @@ export const questions = (world: RequestWorld): Question[] => {
       : [
           {
             rule: "ssf-network-policies",
-            bad: patch(
-              ["networkpolicies.networking.k8s.io", networkPolicy, inTeam],
-              coloured("labels"),
-              users.garbageCollector,
-            ),
-            good: patch(["networkpolicies.networking.k8s.io", networkPolicy, inTeam], coloured("labels")),
+            ...changedByStranger(named("networking.k8s.io/v1", "NetworkPolicy", networkPolicy, namespace), "labels"),
           },
         ]),
-    ...(run === undefined
-      ? []
-      : [
-          {
-            rule: "ssf-healed-runs",
-            bad: patch(runs, { metadata: { finalizers: [`secure-software-factory.dev/${absent}`] } }, users.healer),
-            good: patch(runs, { metadata: { annotations: { "chains.tekton.dev/signed": null } } }, users.healer),
-          },
-          {
-            rule: "ssf-run-status",
-            bad: patch([...runs, "--subresource=status"], { status: { startTime: "2000-01-01T00:00:00Z" } }),
-            good: patch(
-              [...runs, "--subresource=status"],
-              { status: { startTime: "2000-01-01T00:00:00Z" } },
-              users.tekton,
-            ),
-          },
-        ]),
-    ...(pod === undefined
-      ? []
-      : [
-          {
-            rule: "ssf-pod-images",
-            bad: patch(pods, [{ op: "replace", path: "/spec/containers/0/image", value: strange }]),
-            good: patch(pods, coloured("labels")),
-          },
-          {
-            rule: "ssf-pod-status",
-            bad: patch([...pods, "--subresource=status"], unstarted),
-            good: patch([...pods, "--subresource=status"], unstarted, users.garbageCollector),
-          },
-        ]),
+    ...(run === undefined ? [] : questionsOfRun(named("tekton.dev/v1", "PipelineRun", run, namespace))),
+    ...(pod === undefined ? [] : questionsOfPod(named("v1", "Pod", pod, namespace))),
+  ];
+};
+
+/** A change of an object by a controller that has no business with it, and by whoever may. */
+const changedByStranger = (object: Addressed, field: "labels" | "annotations") => ({
+  bad: patch(object, coloured(field), users.garbageCollector),
+  good: patch(object, coloured(field)),
+});
+
+const questionsOfRun = (run: Addressed): Question[] => {
+  const started = { status: { startTime: "2000-01-01T00:00:00Z" } };
+  return [
+    {
+      rule: "ssf-healed-runs",
+      bad: patch(run, { metadata: { finalizers: [`secure-software-factory.dev/${absent}`] } }, users.healer),
+      good: patch(run, { metadata: { annotations: { "chains.tekton.dev/signed": null } } }, users.healer),
+    },
+    { rule: "ssf-run-status", bad: patchStatus(run, started), good: patchStatus(run, started, users.tekton) },
+  ];
+};
+
+const questionsOfPod = (pod: Addressed): Question[] => {
+  const unstarted = { status: { message: absent } };
+  return [
+    {
+      rule: "ssf-pod-images",
+      bad: patch(pod, [{ op: "replace", path: "/spec/containers/0/image", value: strange }]),
+      good: patch(pod, coloured("labels")),
+    },
+    {
+      rule: "ssf-pod-status",
+      bad: patchStatus(pod, unstarted),
+      good: patchStatus(pod, unstarted, users.garbageCollector),
+    },
   ];
 };
 
@@ -325,22 +313,21 @@ const denials = [
   /admission webhook "validation\.gatekeeper\.sh" denied the request: \[(?<rule>[^\]]+)\]/,
 ];
 
-/** What an error of kubectl says about a request. */
+/** What the API server's message says about a request that it did not grant. */
 export const answerOf = (message: string, reached?: RegExp): Answer => {
   const by = denials.map((denial) => denial.exec(message)?.groups?.rule).find((rule) => rule !== undefined);
   if (by !== undefined) return { is: "refused", by };
   return reached?.test(message) === true ? { is: "admitted" } : { is: "unclear", message };
 };
 
-const ask = async (kubectl: Kubectl, { args, input, as, reached }: Request): Promise<Answer> => {
-  const identity = as === undefined ? [] : [`--as=${as}`];
-  try {
-    await kubectl.text([...args, ...identity], input === undefined ? undefined : JSON.stringify(input));
-    return { is: "admitted" };
-  } catch (error) {
-    if (!(error instanceof FactoryError)) throw error;
-    return answerOf(error.problems[0]?.given ?? "", reached);
-  }
+const ask = async (api: ApiServer, request: Request): Promise<Answer> => {
+  const { method, about, subresource, query = "dryRun=All", body, as, reached } = request;
+  const isOfCollection = method === "POST" && subresource === undefined;
+  const object = isOfCollection ? [] : [about.metadata.name, ...(subresource === undefined ? [] : [subresource])];
+  const path = [await api.collection(about), ...object].join("/");
+  const identity = as === undefined ? undefined : { user: as, groups: [] };
+  const answer = await api.send(method, `${path}?${query}`, body, identity);
+  return answer.status < 300 ? { is: "admitted" } : answerOf(messageOf(answer), reached);
 };
 
 /** A rule of which nothing was shown either way, and why. */
@@ -368,7 +355,7 @@ export const judge = ({ rule, behind }: Question, bad: Answer, good: Answer): Fi
 
 /** Asks about every rule, in the first world that knows how. Nothing is stored. */
 export const askRules = async (
-  kubectl: Kubectl,
+  api: ApiServer,
   rules: readonly string[],
   worlds: readonly RequestWorld[],
 ): Promise<{ check: Check; findings: Finding[]; notAsked: NotAsked[] }> => {
@@ -379,7 +366,7 @@ export const askRules = async (
     findings.push(
       question === undefined
         ? { rule, why: "no team has built anything that the request could be about", isCovered: false }
-        : judge(question, ...(await Promise.all([ask(kubectl, question.bad), ask(kubectl, question.good)]))),
+        : judge(question, ...(await Promise.all([ask(api, question.bad), ask(api, question.good)]))),
     );
   }
   const notAsked = findings.filter((finding) => "why" in finding);

@@ -4,6 +4,7 @@ import { gateConstraints, generatedRules } from "../../../policies/admission/gat
 import { factoryImages } from "../../../stacks/factory-images";
 import { isOwnCluster } from "../../../stacks/outputs";
 import { readToolchain } from "../../../stacks/toolchain";
+import { openApiServer } from "../api-server";
 import { goodRunOf } from "../attack-session";
 import { builtImage } from "../built-image";
 import { columns } from "../columns";
@@ -77,7 +78,7 @@ const look = async (workspace: Workspace): Promise<SelfReport> => {
     };
   });
   const { check, findings, notAsked } = await askRules(
-    kubectl,
+    await openApiServer(factory.kubeconfig),
     [...ruleNames(objects), ...gateRules],
     await Promise.all(worlds),
   );
