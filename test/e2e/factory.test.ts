@@ -263,12 +263,6 @@ describe("the factory under attack", () => {
     );
   });
 
-  describePreviews({
-    stacks: "e2e-cluster,e2e-factory,e2e-team",
-    config: config.filter((line) => !line.startsWith(strict.stack)),
-    state,
-  });
-
   test(
     "refuses every attack, passes every control, and is left as it was",
     async () => {
@@ -445,7 +439,17 @@ describeEgress(() => ({ kubectl, api, team, shared }));
 
 describeTriggers(() => ({ kubectl, team }));
 
-describeSignatures(factory, () => ({ kubectl, api, team, shared }));
+describeSignatures(
+  factory,
+  () => ({ kubectl, api, team, shared }),
+  () => {
+    describePreviews({
+      stacks: "e2e-cluster,e2e-factory,e2e-team",
+      config: config.filter((line) => !line.startsWith(strict.stack)),
+      state,
+    });
+  },
+);
 
 describeParity(() => ({ api, image }));
 

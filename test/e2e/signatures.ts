@@ -87,54 +87,71 @@ const givenUpImage = async (context: ProbeContext, known: ReadonlySet<string>): 
   throw new Error("the build has not ended");
 };
 
-/** Tests that every run gets its signature, whatever was away when it ended, and that what has none does not run. */
+/**
+ * Tests that every run gets its signature, whatever was away when it ended, and that what has none does not run.
+ *
+ * @param beside tests that need no service of the factory; they use the processors, for which runs and signatures do not ask
+ */
 export const describeSignatures = (
   factory: (...args: string[]) => Promise<Ended>,
   context: () => ProbeContext,
+  beside: () => void,
 ): void => {
+  const signFiftyRuns = async (): Promise<void> => {
+    const { kubectl, team } = context();
+    const repository = `${team.registryRepository}/sign`;
+    const directory = mkdtempSync(join(tmpdir(), "ssf-e2e-late-"));
+    const shop = new Shop(context());
+    const remembered = new RememberedLog(context);
+    const { size } = await remembered.checkpoint();
+    const known = new Set((await readRuns(context())).map(({ metadata }) => metadata.name));
+    await shop.open();
+    try {
+      const built = factory("build", neverBuilt(directory), "--json");
+      const { names, entries } = await withPipeline(context(), signingPipeline(repository), async (start) => {
+        const batches = new Batches(context(), start);
+        await batches.around(log, { stays: true });
+        await batches.around(authority, { stays: true });
+        await scale(kubectl, authority, 1);
+        const late = await givenUpImage(context(), known);
+        await expect(shop.ask(late)).rejects.toThrow(/SSF-GATE-002 .*no (signed statement|log entry) lies beside/);
+        await scale(kubectl, log, 1);
+        await batches.around(registry, { stays: true });
+        await scale(kubectl, registry, 1);
+        await batches.around(identities, { stays: false });
+        await waitForRuns(context(), batches.names, "are signed and in the log", ({ signed }) => signed);
+        const ended = await built;
+        expect(ended.code).toBe(0);
+        expect((JSON.parse(ended.stdout) as { image: string }).image).toBe(late);
+        await expect(shop.ask(late)).resolves.toBeUndefined();
+        return { names: batches.names, entries: await entriesOf(context(), repository, batches.numbers) };
+      });
+      expect(names).toHaveLength(50);
+      expect(entries.filter((entry) => typeof entry === "string")).toEqual([]);
+      const logged = entries.filter((entry) => typeof entry !== "string");
+      expect(new Set(logged.map(({ logIndex }) => logIndex)).size).toBe(50);
+      expect(await remembered.faults(logged)).toEqual([]);
+      expect((await remembered.checkpoint()).size).toBeGreaterThanOrEqual(size + 51);
+    } finally {
+      for (const service of [log, authority, registry]) await scale(kubectl, service, 1);
+      await shop.close();
+      rmSync(directory, { recursive: true });
+    }
+  };
+
   describe("signatures", () => {
+    let signed: Promise<PromiseSettledResult<void>[]>;
+    beforeAll(() => {
+      signed = Promise.allSettled([signFiftyRuns()]);
+    });
+
+    beside();
+
     test(
       "of fifty runs are all made and in the log, although each service was killed when runs ended; until then no image is admitted",
       async () => {
-        const { kubectl, team } = context();
-        const repository = `${team.registryRepository}/sign`;
-        const directory = mkdtempSync(join(tmpdir(), "ssf-e2e-late-"));
-        const shop = new Shop(context());
-        const remembered = new RememberedLog(context);
-        const { size } = await remembered.checkpoint();
-        const known = new Set((await readRuns(context())).map(({ metadata }) => metadata.name));
-        await shop.open();
-        try {
-          const built = factory("build", neverBuilt(directory), "--json");
-          const { names, entries } = await withPipeline(context(), signingPipeline(repository), async (start) => {
-            const batches = new Batches(context(), start);
-            await batches.around(log, { stays: true });
-            await batches.around(authority, { stays: true });
-            await scale(kubectl, authority, 1);
-            const late = await givenUpImage(context(), known);
-            await expect(shop.ask(late)).rejects.toThrow(/SSF-GATE-002 .*no (signed statement|log entry) lies beside/);
-            await scale(kubectl, log, 1);
-            await batches.around(registry, { stays: true });
-            await scale(kubectl, registry, 1);
-            await batches.around(identities, { stays: false });
-            await waitForRuns(context(), batches.names, "are signed and in the log", ({ signed }) => signed);
-            const ended = await built;
-            expect(ended.code).toBe(0);
-            expect((JSON.parse(ended.stdout) as { image: string }).image).toBe(late);
-            await expect(shop.ask(late)).resolves.toBeUndefined();
-            return { names: batches.names, entries: await entriesOf(context(), repository, batches.numbers) };
-          });
-          expect(names).toHaveLength(50);
-          expect(entries.filter((entry) => typeof entry === "string")).toEqual([]);
-          const logged = entries.filter((entry) => typeof entry !== "string");
-          expect(new Set(logged.map(({ logIndex }) => logIndex)).size).toBe(50);
-          expect(await remembered.faults(logged)).toEqual([]);
-          expect((await remembered.checkpoint()).size).toBeGreaterThanOrEqual(size + 51);
-        } finally {
-          for (const service of [log, authority, registry]) await scale(kubectl, service, 1);
-          await shop.close();
-          rmSync(directory, { recursive: true });
-        }
+        const [end] = await signed;
+        if (end?.status === "rejected") throw end.reason as Error;
       },
       20 * minutes,
     );
