@@ -111,6 +111,8 @@ const pattern = {
   metadata: { name: "rogue" },
   spec: { spiffeIDTemplate: "spiffe://{{ .TrustDomain }}/ns/tekton-chains/sa/x", ttl: "1h0m0s", jwtTtl: "5m0s" },
 };
+/** Another trust domain whose identities SPIRE would vouch for; the factory has none. */
+const federation = { metadata: { name: "rogue" }, spec: { trustDomain: "elsewhere.test" } };
 const registration = (space: string, account: string, changes: object = {}) => ({
   metadata: { name: `${space}-${account}` },
   spec: {
@@ -167,6 +169,7 @@ const good = {
   [CONSTRAINT_RESOURCES]: [gateRule()] as object[],
   "endpointslices.discovery.k8s.io": [endpoints(true)] as object[],
   "clusterspiffeids.spire.spiffe.io": [] as object[],
+  "clusterfederatedtrustdomains.spire.spiffe.io": [] as object[],
   ...(registered() as Record<"clusterstaticentries.spire.spiffe.io", object[]>),
   "certificates.cert-manager.io": [certificate("True", "2030-01-01T00:00:00Z")] as object[],
 };
@@ -427,6 +430,11 @@ const bad: [string, Partial<typeof good>, ...string[]][] = [
     "identities by a pattern",
     { "clusterspiffeids.spire.spiffe.io": [pattern] },
     "011 rogue: nobody's, gives spiffe://{{ .TrustDomain }}/ns/tekton-chains/sa/x",
+  ],
+  [
+    "another trust domain",
+    { "clusterfederatedtrustdomains.spire.spiffe.io": [federation] },
+    "011 rogue: nobody's, trusts elsewhere.test",
   ],
   [
     "a stage without an identity",

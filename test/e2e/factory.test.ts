@@ -340,7 +340,7 @@ describe("what the factory promises of itself", () => {
     minutes,
   );
 
-  /** What breaks promises of the factory without anybody using it: a webhook about nothing, a token, an identity for nobody. */
+  /** What breaks promises of the factory without anybody using it: a webhook about nothing, a token, an identity for nobody, another trust domain. */
   const intruders = (trustDomain: string) => [
     {
       apiVersion: "admissionregistration.k8s.io/v1",
@@ -379,6 +379,16 @@ describe("what the factory promises of itself", () => {
         jwtSVIDTTL: "5m0s",
       },
     },
+    {
+      apiVersion: "spire.spiffe.io/v1alpha1",
+      kind: "ClusterFederatedTrustDomain",
+      metadata: { name: "e2e-elsewhere" },
+      spec: {
+        trustDomain: "elsewhere.test",
+        bundleEndpointURL: "https://elsewhere.test",
+        bundleEndpointProfile: { type: "https_web" },
+      },
+    },
   ];
 
   test(
@@ -398,6 +408,7 @@ describe("what the factory promises of itself", () => {
         expect(failed.get("SSF-SELF-006")).toContain("e2e-open, open.e2e.test: failurePolicy Ignore");
         expect(failed.get("SSF-SELF-008")).toContain("default/e2e-token");
         expect(failed.get("SSF-SELF-011")).toContain("e2e-rogue");
+        expect(failed.get("SSF-SELF-011")).toContain("e2e-elsewhere: nobody's, trusts elsewhere.test");
         expect(asked.code).toBe(1);
       } finally {
         const { spec } = JSON.parse(before) as { spec: object };

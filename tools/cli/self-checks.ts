@@ -42,7 +42,7 @@ const titles = {
   lifetimes: ["SSF-SELF-010", "identities live an hour at most"],
   identities: [
     "SSF-SELF-011",
-    "only the factory's components and the stages with a network are registered for an identity, as they were made",
+    "only the factory's components and the stages with a network are registered for an identity, as they were made, and no other trust domain is trusted",
   ],
   certificates: ["SSF-SELF-012", "every certificate is ready and not past its renewal"],
   podSecurity: ["SSF-SELF-013", "every namespace has its level of Pod Security"],
@@ -262,7 +262,7 @@ const expectedRegistrations = (
 };
 
 const checkIdentities = (objects: ClusterObjects, promises: Promises): Check[] => {
-  const { identities, registrations } = objects;
+  const { identities, registrations, federations } = objects;
   const lives = [
     ...identities.map(({ metadata: { name }, spec: { ttl, jwtTtl } }) => ({ name, ttl, jwtTtl })),
     ...registrations.map(({ metadata: { name }, spec }) => ({ name, ttl: spec.x509SVIDTTL, jwtTtl: spec.jwtSVIDTTL })),
@@ -280,13 +280,14 @@ const checkIdentities = (objects: ClusterObjects, promises: Promises): Check[] =
       return `${name}: ${fault}, gives ${spiffeID} to ${selectors.join(", ")}`;
     });
   const patterns = identities.map(({ metadata, spec }) => `${metadata.name}: nobody's, gives ${spec.spiffeIDTemplate}`);
+  const foreign = federations.map(({ metadata, spec }) => `${metadata.name}: nobody's, trusts ${spec.trustDomain}`);
   const absent = [...expected.keys()].filter((name) => !present.has(name)).map((name) => `${name}: not there`);
   const found = [...expected.keys()].join(", ");
   const lengths = (of: "ttl" | "jwtTtl"): string => [...new Set(lives.map((life) => life[of]))].join(", ");
   const bounds = `${lives.length} registrations: certificates ${lengths("ttl")}, tokens ${lengths("jwtTtl")}`;
   return [
     selfCheck("lifetimes", lives.length === 0 ? ["nothing is registered"] : long, bounds),
-    selfCheck("identities", [...others, ...patterns, ...absent], found),
+    selfCheck("identities", [...others, ...patterns, ...foreign, ...absent], found),
   ];
 };
 

@@ -150,6 +150,8 @@ const registrations = listOf(
   }),
 );
 
+const federations = listOf(z.object({ metadata, spec: z.object({ trustDomain: z.string() }) }));
+
 const certificates = listOf(
   z.object({
     metadata,
@@ -183,6 +185,7 @@ const readings = {
   endpointSlices: ["endpointslices.discovery.k8s.io", endpointSlices],
   identities: ["clusterspiffeids.spire.spiffe.io", identities],
   registrations: ["clusterstaticentries.spire.spiffe.io", registrations],
+  federations: ["clusterfederatedtrustdomains.spire.spiffe.io", federations],
   certificates: ["certificates.cert-manager.io", certificates],
 } as const;
 
