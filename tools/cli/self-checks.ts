@@ -42,7 +42,7 @@ const titles = {
   lifetimes: ["SSF-SELF-010", "identities live an hour at most"],
   identities: [
     "SSF-SELF-011",
-    "only the factory's components and the stages with a network are registered for an identity, as they were made, and no other trust domain is trusted",
+    "only components and stages with a network have an identity, as they were given it; no other trust domain is trusted",
   ],
   certificates: ["SSF-SELF-012", "every certificate is ready and not past its renewal"],
   podSecurity: ["SSF-SELF-013", "every namespace has its level of Pod Security"],
