@@ -153,118 +153,6 @@ test(
   minutes,
 );
 
-/** Checks what came of the builds that were begun. */
-const describePrograms = (): void => {
-  describe("a program", () => {
-    test(
-      "is built, and its provenance holds",
-      async () => {
-        const built = await builds.go;
-        expect(built.code).toBe(0);
-        const report = JSON.parse(built.stdout) as { image: string; network: RunTraffic };
-        image = report.image;
-        expectBuildTraffic(report.network, { kubectl, api, team, shared });
-        expect(image).toMatch(/^registry\.ssf-registry\.svc\.cluster\.local:5000\/.*go-service@sha256:[0-9a-f]{64}$/);
-        expect((await factory("verify", image)).code).toBe(0);
-      },
-      20 * minutes,
-    );
-
-    test(
-      "in another language, or by the address of its repository, is built, and its provenance holds",
-      async () => {
-        for (const ended of [builds.npm, builds.pip]) {
-          const { code, stdout } = await ended;
-          expect(code).toBe(0);
-          const report = JSON.parse(stdout) as { image: string; repository: string };
-          expect((await factory("verify", report.image, "--source", report.repository)).code).toBe(0);
-          withdrawn = report.image;
-        }
-      },
-      20 * minutes,
-    );
-
-    test(
-      "is refused when another source or commit is expected",
-      async () => {
-        expect((await factory("verify", image, "--commit", "0".repeat(40))).code).toBe(1);
-        expect((await factory("verify", image, "--source", "https://elsewhere.test/x.git")).code).toBe(1);
-      },
-      5 * minutes,
-    );
-
-    test(
-      "is refused when changed, although the good image's attestation lies beside it",
-      async () => {
-        changed = await tamper(image);
-        const tampered = await factory("verify", changed);
-        expect(tampered.code).toBe(1);
-        expect(tampered.stdout).toContain("FAILED about this image");
-        expect((await factory("verify", image)).code).toBe(0);
-      },
-      10 * minutes,
-    );
-
-    test(
-      "is refused by tag, and when it is not there",
-      async () => {
-        expect((await factory("verify", image.replace(/@.*/, ":latest"))).stderr).toContain("SSF-VERIFY-001");
-        const absent = await factory("verify", image.replace(/[0-9a-f]{64}$/, "0".repeat(64)));
-        expect(absent.code).toBe(2);
-        expect(absent.stderr).toContain("SSF-VERIFY-003");
-      },
-      5 * minutes,
-    );
-
-    test(
-      "runs behind the gate, pulled from the registry by its digest; changed, or in the namespace of a team, it does not",
-      async () => {
-        const shop = new Shop({ kubectl, api, team });
-        await shop.open();
-        try {
-          await shop.run(image);
-          await expect(shop.ask(changed)).rejects.toThrow(/SSF-GATE-002 .*not about this image/);
-          await expect(shop.ask(image)).resolves.toBeUndefined();
-          const jailed = { runtimeClassName: shared.runtimeClasses?.jailed };
-          await expect(apply(pod("service", image, "default", jailed))).rejects.toThrow(/SSF-ADMISSION-007/);
-        } finally {
-          await shop.close();
-        }
-      },
-      5 * minutes,
-    );
-  });
-};
-
-/** Checks the jail by what is in it and by what would not be. */
-const describeJail = (): void => {
-  describe("the jail", () => {
-    test(
-      "keeps a step from the network that its unjailed twin reaches",
-      async () => {
-        const [jailed, twin] = [await reachForge("build", "none"), await reachForge("ingest-source", "forge")];
-        expect(jailed).toMatchObject({ succeeded: true, results: { reached: "no", packets: "0" } });
-        expect(twin).toMatchObject({ succeeded: true, results: { reached: "yes" } });
-      },
-      5 * minutes,
-    );
-
-    test(
-      "is the rule for every pod of the team",
-      async () => {
-        const image = readToolchain().images.shell?.reference ?? "";
-        await expect(apply(pod("free", image, "default", { runtimeClassName: "networked" }))).rejects.toThrow(
-          /every pod is jailed/,
-        );
-        await expect(apply(pod("free", image, "default", {}))).rejects.toThrow(/every pod is jailed/);
-        await apply(pod("jailed", image, "default", { runtimeClassName: "jailed" }));
-        await kubectl.text(["delete", "pod", "jailed", "--namespace", team.namespace, "--wait=false"]);
-      },
-      minutes,
-    );
-  });
-};
-
 // Before there are builds, since the benchmark looks at every pod, one by one.
 describeCluster(cluster, () => ({ kubectl, shared }));
 
@@ -279,16 +167,90 @@ describe("while programs are built", () => {
     ];
   });
 
-  describeTeams(
-    { stacks, config },
-    run,
-    () => ({ kubectl, team }),
-    () => {
-      describePrograms();
-      describeSupplyChain(() => strictBuilds, factory);
+  describeTeams({ stacks, config }, run, () => ({ kubectl, team }));
+});
+
+describe("a program", () => {
+  test(
+    "is built, and its provenance holds",
+    async () => {
+      const built = await builds.go;
+      expect(built.code).toBe(0);
+      const report = JSON.parse(built.stdout) as { image: string; network: RunTraffic };
+      image = report.image;
+      expectBuildTraffic(report.network, { kubectl, api, team, shared });
+      expect(image).toMatch(/^registry\.ssf-registry\.svc\.cluster\.local:5000\/.*go-service@sha256:[0-9a-f]{64}$/);
+      expect((await factory("verify", image)).code).toBe(0);
     },
+    20 * minutes,
+  );
+
+  test(
+    "in another language, or by the address of its repository, is built, and its provenance holds",
+    async () => {
+      for (const ended of [builds.npm, builds.pip]) {
+        const { code, stdout } = await ended;
+        expect(code).toBe(0);
+        const report = JSON.parse(stdout) as { image: string; repository: string };
+        expect((await factory("verify", report.image, "--source", report.repository)).code).toBe(0);
+        withdrawn = report.image;
+      }
+    },
+    20 * minutes,
+  );
+
+  test(
+    "is refused when another source or commit is expected",
+    async () => {
+      expect((await factory("verify", image, "--commit", "0".repeat(40))).code).toBe(1);
+      expect((await factory("verify", image, "--source", "https://elsewhere.test/x.git")).code).toBe(1);
+    },
+    5 * minutes,
+  );
+
+  test(
+    "is refused when changed, although the good image's attestation lies beside it",
+    async () => {
+      changed = await tamper(image);
+      const tampered = await factory("verify", changed);
+      expect(tampered.code).toBe(1);
+      expect(tampered.stdout).toContain("FAILED about this image");
+      expect((await factory("verify", image)).code).toBe(0);
+    },
+    10 * minutes,
+  );
+
+  test(
+    "is refused by tag, and when it is not there",
+    async () => {
+      expect((await factory("verify", image.replace(/@.*/, ":latest"))).stderr).toContain("SSF-VERIFY-001");
+      const absent = await factory("verify", image.replace(/[0-9a-f]{64}$/, "0".repeat(64)));
+      expect(absent.code).toBe(2);
+      expect(absent.stderr).toContain("SSF-VERIFY-003");
+    },
+    5 * minutes,
+  );
+
+  test(
+    "runs behind the gate, pulled from the registry by its digest; changed, or in the namespace of a team, it does not",
+    async () => {
+      const shop = new Shop({ kubectl, api, team });
+      await shop.open();
+      try {
+        await shop.run(image);
+        await expect(shop.ask(changed)).rejects.toThrow(/SSF-GATE-002 .*not about this image/);
+        await expect(shop.ask(image)).resolves.toBeUndefined();
+        const jailed = { runtimeClassName: shared.runtimeClasses?.jailed };
+        await expect(apply(pod("service", image, "default", jailed))).rejects.toThrow(/SSF-ADMISSION-007/);
+      } finally {
+        await shop.close();
+      }
+    },
+    5 * minutes,
   );
 });
+
+describeSupplyChain(() => strictBuilds, factory);
 
 describe("the factory under attack", () => {
   let usual: Promise<Ended>;
@@ -300,10 +262,6 @@ describe("the factory under attack", () => {
       "--json",
     );
   });
-
-  describeJail();
-  describeEgress(() => ({ kubectl, api, team, shared }));
-  describeTriggers(() => ({ kubectl, team }));
 
   test(
     "refuses every attack, passes every control, and is left as it was",
@@ -461,6 +419,36 @@ describe("what the factory promises of itself", () => {
     5 * minutes,
   );
 });
+
+describe("the jail", () => {
+  test(
+    "keeps a step from the network that its unjailed twin reaches",
+    async () => {
+      const [jailed, twin] = [await reachForge("build", "none"), await reachForge("ingest-source", "forge")];
+      expect(jailed).toMatchObject({ succeeded: true, results: { reached: "no", packets: "0" } });
+      expect(twin).toMatchObject({ succeeded: true, results: { reached: "yes" } });
+    },
+    5 * minutes,
+  );
+
+  test(
+    "is the rule for every pod of the team",
+    async () => {
+      const image = readToolchain().images.shell?.reference ?? "";
+      await expect(apply(pod("free", image, "default", { runtimeClassName: "networked" }))).rejects.toThrow(
+        /every pod is jailed/,
+      );
+      await expect(apply(pod("free", image, "default", {}))).rejects.toThrow(/every pod is jailed/);
+      await apply(pod("jailed", image, "default", { runtimeClassName: "jailed" }));
+      await kubectl.text(["delete", "pod", "jailed", "--namespace", team.namespace, "--wait=false"]);
+    },
+    minutes,
+  );
+});
+
+describeEgress(() => ({ kubectl, api, team, shared }));
+
+describeTriggers(() => ({ kubectl, team }));
 
 describeSignatures(
   factory,

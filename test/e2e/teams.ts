@@ -4,7 +4,6 @@ import { RECORD_LABEL, VERIFIER_NAMESPACE } from "../../policies/admission/gate/
 import type { StackOutputs } from "../../stacks/outputs";
 import type { Kubectl } from "../../tools/cli/kubectl";
 import { liveCommands } from "../guides/blocks";
-import { begin } from "./beside";
 import type { Ended } from "./supply-chain";
 
 const minutes = 60_000;
@@ -46,16 +45,11 @@ const untilGone = async (left: () => Promise<string[]>): Promise<void> => {
   expect(await left()).toEqual([]);
 };
 
-/**
- * A team that joins the factory as the guide says, and leaves it.
- *
- * @param beside tests that leave what the other teams have, and what is up, as it is
- */
+/** A team that joins the factory as the guide says, and leaves it. */
 export const describeTeams = (
   settings: { stacks: string; config: readonly string[] },
   run: (command: string, args: readonly string[], env: Record<string, string>) => Promise<Ended>,
   world: () => { kubectl: Kubectl; team: StackOutputs["team"] },
-  beside: () => void,
 ): void => {
   const joined = "payments";
   const env = {
@@ -63,37 +57,26 @@ export const describeTeams = (
     SSF_CONFIG: [...settings.config, `e2e-${joined}:team=${joined}`].join("\n"),
   };
 
-  const joinAndLeave = async (): Promise<void> => {
-    const { kubectl, team } = world();
-    const before = await versionsIn(kubectl, team);
-    const own = await objectsOf(kubectl, team.team);
-    const added = await run("bash", ["-ec", liveCommands("add-a-team").join("\n")], env);
-    expect(added.code).toBe(0);
-    for (const stack of settings.stacks.split(",")) expect(added.stdout).toContain(`stack ${stack}: no changes`);
-    expect((await objectsOf(kubectl, joined)).length).toBeGreaterThanOrEqual(5);
+  test(
+    "a team is added as the guide says, and up changes nothing else; removed, it leaves nothing, and the others as they were",
+    async () => {
+      const { kubectl, team } = world();
+      const before = await versionsIn(kubectl, team);
+      const own = await objectsOf(kubectl, team.team);
+      const added = await run("bash", ["-ec", liveCommands("add-a-team").join("\n")], env);
+      expect(added.code).toBe(0);
+      for (const stack of settings.stacks.split(",")) expect(added.stdout).toContain(`stack ${stack}: no changes`);
+      expect((await objectsOf(kubectl, joined)).length).toBeGreaterThanOrEqual(5);
 
-    expect((await run("./factory", ["team", "remove", joined, "--yes"], env)).code).toBe(0);
-    // What depends on its namespace is collected a moment after that is gone.
-    await untilGone(() => objectsOf(kubectl, joined));
-    const marked = (await kubectl.json(["get", "namespaces", `--selector=${TEAM_LABEL}`])) as Listed;
-    expect(namesIn(marked)).toContain(team.namespace);
-    expect(namesIn(marked)).not.toContain(`team-${joined}`);
-    expect(await objectsOf(kubectl, team.team)).toEqual(own);
-    expect(await versionsIn(kubectl, team)).toBe(before);
-  };
-
-  describe("a team", () => {
-    let left: () => Promise<void>;
-    beforeAll(() => {
-      left = begin(joinAndLeave);
-    });
-
-    beside();
-
-    test(
-      "is added as the guide says, and up changes nothing else; removed, it leaves nothing, and the others as they were",
-      () => left(),
-      15 * minutes,
-    );
-  });
+      expect((await run("./factory", ["team", "remove", joined, "--yes"], env)).code).toBe(0);
+      // What depends on its namespace is collected a moment after that is gone.
+      await untilGone(() => objectsOf(kubectl, joined));
+      const marked = (await kubectl.json(["get", "namespaces", `--selector=${TEAM_LABEL}`])) as Listed;
+      expect(namesIn(marked)).toContain(team.namespace);
+      expect(namesIn(marked)).not.toContain(`team-${joined}`);
+      expect(await objectsOf(kubectl, team.team)).toEqual(own);
+      expect(await versionsIn(kubectl, team)).toBe(before);
+    },
+    15 * minutes,
+  );
 };
