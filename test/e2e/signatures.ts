@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { runState } from "../../tools/cli/watch-run";
 import { killPods, pause, scale } from "../attacks/support";
-import { begin } from "./beside";
 import { Shop } from "./gate";
 import { RememberedLog } from "./log";
 import { type ProbeContext, type StartRun, withPipeline } from "./probe";
@@ -86,6 +85,15 @@ const givenUpImage = async (context: ProbeContext, known: ReadonlySet<string>): 
     await pause();
   }
   throw new Error("the build has not ended");
+};
+
+/** Begins work that goes on beside tests, and gives what waits for its end; only that tells what went wrong in it. */
+const begin = (work: () => Promise<void>): (() => Promise<void>) => {
+  const ended = Promise.allSettled([work()]);
+  return async () => {
+    const [end] = await ended;
+    if (end.status === "rejected") throw end.reason as Error;
+  };
 };
 
 /**

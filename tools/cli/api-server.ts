@@ -146,13 +146,13 @@ export const openApiServer = async (kubeconfig: string): Promise<ApiServer> => {
     return `${root}${where}/${found.name}`;
   };
 
-  const ask = async (method: string, path: string, body?: object): Promise<unknown> => {
-    const answer = await send(method, path, body);
+  const granted = (request: string, answer: ApiAnswer): unknown => {
     if (answer.status < 300) return answer.body;
-    throw silent(`${method} ${path}: HTTP status ${answer.status}: ${messageOf(answer)}`);
+    throw silent(`${request}: HTTP status ${answer.status}: ${messageOf(answer)}`);
   };
 
-  const isThere = async (path: string): Promise<boolean> => (await send("GET", path)).status !== 404;
+  const ask = async (method: string, path: string, body?: object): Promise<unknown> =>
+    granted(`${method} ${path}`, await send(method, path, body));
 
   return {
     send,
@@ -162,10 +162,11 @@ export const openApiServer = async (kubeconfig: string): Promise<ApiServer> => {
       ask("POST", `${await collection(object)}?fieldValidation=Strict${dryRun ? "&dryRun=All" : ""}`, object),
     remove: async (object) => {
       const path = `${await collection(object)}/${object.metadata.name}`;
-      if (!(await isThere(path))) return;
-      await ask("DELETE", `${path}?propagationPolicy=Background`);
+      const deleted = await send("DELETE", `${path}?propagationPolicy=Background`);
+      if (deleted.status === 404) return;
+      granted(`DELETE ${path}`, deleted);
       for (let seconds = 0; seconds < secondsToGo; seconds++) {
-        if (!(await isThere(path))) return;
+        if ((await send("GET", path)).status === 404) return;
         await setTimeout(1000);
       }
       throw silent(`${path} is not gone after ${secondsToGo} s`);
