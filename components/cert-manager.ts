@@ -8,7 +8,7 @@ import { CertManagerEngine } from "./lib/cert-manager-engine";
 import { authorityChain } from "./lib/certificates";
 import { imageParts } from "./lib/images";
 import { podSecurity, standardLabels } from "./lib/labels";
-import { createObjects, dropDescriptions, Manifests, WAIT_FOR_AUTHORITY } from "./lib/manifests";
+import { dropDescriptions, type KubernetesObject, Manifests, WAIT_FOR_AUTHORITY } from "./lib/manifests";
 import { resources, restrictedContainer, restrictedPod } from "./lib/pods";
 import { timeouts } from "./lib/timeouts";
 import type { Workload } from "./lib/workload-api";
@@ -22,7 +22,7 @@ export interface CertManagerImages {
 
 /** Arguments of {@link CertManager}. */
 export interface CertManagerArgs {
-  /** Directory with upstream's `deploy/charts/cert-manager` and `deploy/crds`. */
+  /** Directory with upstream's `deploy/charts/cert-manager`. */
   source: string;
   /** Images of cert-manager's three programs. */
   images: CertManagerImages;
@@ -67,8 +67,7 @@ export class CertManager extends pulumi.ComponentResource {
       { metadata: { name: NAMESPACE, labels: { ...labels, ...podSecurity("restricted") } } },
       child,
     );
-    const crds = createObjects(readCrds(args.source, labels), { name, parent: this });
-    const engine = installEngine(`${name}-engine`, args, { parent: this, dependsOn: [namespace, ...crds] });
+    const engine = installEngine(`${name}-engine`, args, { parent: this, dependsOn: [namespace] });
 
     const object = (
       role: string,
@@ -122,11 +121,11 @@ export class CertManager extends pulumi.ComponentResource {
   }
 }
 
-/** The CRDs, which upstream keeps as templates of its chart: only their labels are templated. */
-const readCrds = (source: string, labels: Record<string, string>) =>
+/** Definitions of cert-manager's kinds, which upstream keeps as templates of its chart: only their labels are templated. */
+export const certManagerCrds = (source: string): readonly KubernetesObject[] =>
   Manifests.read(join(source, "deploy/crds"))
     .patchAll("CustomResourceDefinition", (crd) => {
-      crd.metadata.labels = labels;
+      crd.metadata.labels = standardLabels("cert-manager");
       dropDescriptions(crd);
     })
     .list();

@@ -165,13 +165,19 @@ const ASKED_ABOUT: WebhookRule[] = [
   ...["templates", "constraints", "externaldata", "config"].map((group) => ruleOf(`${group}.gatekeeper.sh`, ["*"])),
 ];
 
-/** Upstream's objects with our image, fewer rights, and a webhook that fails closed. */
-export const gatekeeperObjects = ({ source, image, version, replicas = 1 }: GatekeeperArgs) => {
-  const upstream = UNUSED_CRDS.reduce(
+/** Definitions of Gatekeeper's kinds, as far as it watches them. */
+export const gatekeeperCrds = (source: string): readonly KubernetesObject[] =>
+  UNUSED_CRDS.reduce(
     (manifests, crd) => manifests.remove("CustomResourceDefinition", crd),
-    Manifests.read(join(source, "deploy")),
+    Manifests.read(join(source, "deploy")).only("CustomResourceDefinition"),
   )
     .patchAll("CustomResourceDefinition", dropDescriptions)
+    .list();
+
+/** Upstream's objects with our image, fewer rights, and a webhook that fails closed. */
+export const gatekeeperObjects = ({ source, image, version, replicas = 1 }: GatekeeperArgs) => {
+  const upstream = Manifests.read(join(source, "deploy"))
+    .without("CustomResourceDefinition")
     .patch("Namespace", GATEKEEPER_NAMESPACE, ({ metadata }) => {
       metadata.labels = { "gatekeeper.sh/system": "yes", ...podSecurity("restricted") };
     })
@@ -200,7 +206,7 @@ export const gatekeeperObjects = ({ source, image, version, replicas = 1 }: Gate
     .patchAll("Deployment", (deployment) => {
       const container = containerOf(deployment, "manager");
       delete container.imagePullPolicy;
-      container.resources = resources({ cpu: "20m", memory: "96Mi" }, { cpu: "1", memory: "512Mi" });
+      container.resources = resources({ cpu: "50m", memory: "96Mi" }, { cpu: "1", memory: "512Mi" });
     })
     .patch("Deployment", "gatekeeper-controller-manager", (deployment) => {
       hardenWebhook(deployment, replicas);

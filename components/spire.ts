@@ -7,7 +7,7 @@ import { clusterAccount } from "./lib/accounts";
 import { issueCertificate } from "./lib/certificates";
 import { configHash } from "./lib/hash";
 import { selectorLabels, standardLabels } from "./lib/labels";
-import { createObjects, dropDescriptions, Manifests } from "./lib/manifests";
+import { dropDescriptions, type KubernetesObject, Manifests } from "./lib/manifests";
 import { openNamespace } from "./lib/namespace";
 import { podPeer } from "./lib/network-policies";
 import { apiAccess, resources, restrictedContainer, restrictedPod, rootContainer } from "./lib/pods";
@@ -17,8 +17,6 @@ import { PUBLISHER, type Workload, WORKLOAD_API } from "./lib/workload-api";
 
 /** Arguments of {@link Spire}. */
 export interface SpireArgs {
-  /** Directory with the controller manager's `config/crd/bases`. */
-  source: string;
   /** Images of SPIRE, each by digest. */
   images: SpireImages;
   /** Name that every identity begins with, as in `spiffe://<trust domain>/...`. */
@@ -129,7 +127,7 @@ export const register = (resource: string, { name, spec }: Registration, opts: p
  * The server registers the pods of the named service accounts. An agent on each node attests them, and a driver mounts
  * its Workload API read-only into the pods of those that ask it.
  * @example
- * new Spire("spire", { source, images, trustDomain, issuer, workloads: [chains, fulcio], identityUsers: [chains], verifiers: [fulcio] });
+ * new Spire("spire", { images, trustDomain, issuer, workloads: [chains, fulcio], identityUsers: [chains], verifiers: [fulcio] });
  */
 export class Spire extends pulumi.ComponentResource {
   /** Name that every identity begins with. */
@@ -139,7 +137,6 @@ export class Spire extends pulumi.ComponentResource {
 
   constructor(name: string, args: SpireArgs, opts?: pulumi.ComponentResourceOptions) {
     super("secure-software-factory:index:Spire", name, args, opts);
-    const crds = createObjects(spireCrds(args.source), { name, parent: this });
     const agents = openNamespace(`${name}-agent`, this, {
       name: AGENT_NAMESPACE,
       labels: standardLabels(AGENT),
@@ -151,7 +148,7 @@ export class Spire extends pulumi.ComponentResource {
       { metadata: { name: BUNDLE, namespace: AGENT_NAMESPACE, labels: standardLabels(AGENT) } },
       agents.inNamespace,
     );
-    const server = makeSpireServer(name, args, this, [...crds, bundle]);
+    const server = makeSpireServer(name, args, this, [bundle]);
     const agent = makeAgents(name, args, agents, [server.deployment]);
     const registered = { parent: this, dependsOn: [server.deployment] };
     const nodes = register(`${name}-nodes`, nodesRegistration(args.trustDomain), registered);
@@ -168,8 +165,8 @@ export class Spire extends pulumi.ComponentResource {
   }
 }
 
-/** The controller manager's CRDs; those of its own configuration file are none. */
-export const spireCrds = (source: string) =>
+/** Definitions of SPIRE's kinds; the controller manager's own configuration file is none of the API server's. */
+export const spireCrds = (source: string): readonly KubernetesObject[] =>
   Manifests.read(join(source, "config/crd/bases"))
     .remove("CustomResourceDefinition", "controllermanagerconfigs.spire.spiffe.io")
     .patchAll("CustomResourceDefinition", (crd) => {

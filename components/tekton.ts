@@ -129,17 +129,22 @@ const restrict = (namespace: KubernetesObject): void => {
 const isCurrent = (version: CrdVersion, _: number, all: CrdVersion[]): boolean =>
   version.storage || !all.some((other) => other.storage && other.name === "v1");
 
-/** Controllers, webhook, CRDs and their settings. */
+/** Definitions of Tekton's kinds. */
+export const tektonCrds = (source: string): readonly KubernetesObject[] =>
+  Manifests.read(join(source, "config/300-crds"))
+    .patchAll("CustomResourceDefinition", (crd) => {
+      crd.spec.versions = crd.spec.versions.filter(isCurrent);
+      dropDescriptions(crd);
+    })
+    .list();
+
+/** Controllers, webhook and their settings. */
 export const coreObjects = (args: TektonArgs): readonly KubernetesObject[] => {
   const config = join(args.source, "config");
   const { images } = args;
   return (
-    Manifests.read(config, join(config, "100-namespace"), join(config, "300-crds"))
+    Manifests.read(config, join(config, "100-namespace"))
       .patch("Namespace", NAMESPACE, restrict)
-      .patchAll("CustomResourceDefinition", (crd) => {
-        crd.spec.versions = crd.spec.versions.filter(isCurrent);
-        dropDescriptions(crd);
-      })
       .patch("ConfigMap", "feature-flags", (flags) => overrideData(flags, FEATURE_FLAGS))
       .patch("ConfigMap", "config-defaults", (defaults) => setData(defaults, runDefaults(args.defaultRuntimeClass)))
       .patch("ConfigMap", "pipelines-info", (info) => overrideData(info, { version: args.version }))

@@ -140,14 +140,21 @@ const harden = (deployment: DeploymentObject, container: string): void => {
   );
 };
 
-/** Upstream's objects without the interceptors, with our images, and with the rights that are used. */
-export const triggersObjects = ({ source, version, images }: TriggersArgs): readonly KubernetesObject[] => {
-  const upstream = Manifests.read(join(source, "config"))
+/** Definitions of Triggers' kinds. */
+export const triggersCrds = (source: string): readonly KubernetesObject[] =>
+  Manifests.read(join(source, "config"))
+    .only("CustomResourceDefinition")
     .patchAll("CustomResourceDefinition", (crd) => {
       // An older version beside the stored one would be a second door to the same objects.
       crd.spec.versions = crd.spec.versions.filter(({ storage }) => storage);
       dropDescriptions(crd);
     })
+    .list();
+
+/** Upstream's objects without the interceptors, with our images, and with the rights that are used. */
+export const triggersObjects = ({ source, version, images }: TriggersArgs): readonly KubernetesObject[] => {
+  const upstream = Manifests.read(join(source, "config"))
+    .without("CustomResourceDefinition")
     .patch("ConfigMap", "triggers-info", (info) => overrideData(info, { version }))
     .patch("ClusterRole", "tekton-triggers-admin", (role) => (role.rules = clusterRights))
     .patch("Role", "tekton-triggers-admin-webhook", (role) => {

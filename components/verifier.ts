@@ -188,7 +188,7 @@ export class Verifier extends pulumi.ComponentResource {
                   readinessProbe: { ...probe, periodSeconds: 2 },
                   livenessProbe: { ...probe, initialDelaySeconds: 10, periodSeconds: 20 },
                   securityContext: restrictedContainer,
-                  resources: resources({ cpu: "10m", memory: "64Mi" }, { cpu: "1", memory: "256Mi" }),
+                  resources: resources({ cpu: "100m", memory: "64Mi" }, { cpu: "1", memory: "256Mi" }),
                   volumeMounts: [
                     { name: "settings", mountPath: dirname(VERIFIER_FILES.settings), readOnly: true },
                     { name: "tls", mountPath: dirname(VERIFIER_FILES.certificate), readOnly: true },

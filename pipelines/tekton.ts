@@ -273,7 +273,7 @@ export const stageTask = (model: PipelineModel, stage: Stage, placement: Placeme
         env: environment(stage),
         computeResources: {
           limits: { cpu: stage.resources.cpu, memory: stage.resources.memory },
-          requests: { cpu: "100m", memory: stage.resources.memory },
+          requests: { cpu: "50m", memory: stage.resources.memory },
         },
         volumeMounts: [
           { name: "scratch", mountPath: scratchPath },

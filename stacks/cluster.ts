@@ -7,6 +7,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 import { ClusterAdmission } from "../components/cluster-admission";
+import { CustomResourceDefinitions } from "../components/custom-resource-definitions";
 import { HardenedCluster } from "../components/hardened-cluster";
 import { KubeProxy } from "../components/kube-proxy";
 import { POD_CIDR, SERVICE_CIDR } from "../components/lib/kind-config";
@@ -18,7 +19,7 @@ import { readExisting } from "./existing-cluster";
 import { factoryImages } from "./factory-images";
 import { protectData } from "./kept-data";
 import { type ExportedOutputs, SCHEMA } from "./outputs";
-import { image, readToolchain } from "./toolchain";
+import { image, readToolchain, source } from "./toolchain";
 
 const kubeconfigSchema = z.object({
   clusters: z
@@ -48,12 +49,25 @@ export const clusterStack = (config: ClusterConfig): ExportedOutputs<"cluster"> 
   const admitted = { ...opts, dependsOn: admission };
   const network = cluster && new Network("network", { toolchain, podCidr: POD_CIDR }, admitted);
   if (cluster) new KubeProxy("kube-proxy", { image: image(toolchain, "kube-proxy") }, admitted);
+  const definitions = new CustomResourceDefinitions(
+    "crds",
+    {
+      certManager: source(toolchain, "cert-manager"),
+      gatekeeper: source(toolchain, "gatekeeper"),
+      spireControllerManager: source(toolchain, "spire-controller-manager"),
+      tekton: source(toolchain, "tekton"),
+      triggers: source(toolchain, "triggers"),
+    },
+    { ...opts, deletedWith: cluster },
+  );
   const classes = config.jail === "runtime" ? new RuntimeClasses("runtime-classes", {}, opts) : undefined;
 
   return {
     schema: SCHEMA,
     kubeconfig,
-    clusterIdentifier: pulumi.all([clusterIdentifier, network?.urn]).apply(([identifier]) => identifier),
+    clusterIdentifier: pulumi
+      .all([clusterIdentifier, definitions.names, network?.urn])
+      .apply(([identifier]) => identifier),
     runtimeClasses: classes ? { jailed: classes.jailed, networked: classes.networked } : null,
     networkPolicies: network === undefined ? NetworkPolicies.Kubernetes : NetworkPolicies.Cilium,
     clusterCidrs: cidrs,

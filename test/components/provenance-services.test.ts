@@ -5,7 +5,6 @@ import { proxySettings } from "../../components/lib/tls-proxy";
 import { Rekor } from "../../components/rekor";
 import { agentConfiguration, serverConfiguration, Spire, type SpireArgs, spiffeId } from "../../components/spire";
 import { ecdsaKeyPair } from "../../pipelines/keys";
-import { readToolchain, source } from "../../stacks/toolchain";
 import { inputAt, render, type Rendering, testImage, valueOf } from "../support/render";
 
 const peer = { podSelector: { matchLabels: { "app.kubernetes.io/name": "client" } } };
@@ -199,7 +198,6 @@ describe("Fulcio", () => {
 
 describe("Spire", () => {
   const args: SpireArgs = {
-    source: source(readToolchain(), "spire-controller-manager"),
     images: {
       server: testImage("spire-server"),
       agent: testImage("spire-agent"),
@@ -224,9 +222,6 @@ describe("Spire", () => {
   test("makes these objects and no others", () => {
     expect(rendering.childrenOf("spire")).toEqual(
       [
-        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterfederatedtrustdomains-spire-spiffe-io",
-        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterspiffeids-spire-spiffe-io",
-        "apiextensions.k8s.io/v1:CustomResourceDefinition spire-custom-resource-definition-clusterstaticentries-spire-spiffe-io",
         "apps/v1:DaemonSet spire-agent-daemon-set",
         "apps/v1:Deployment spire-deployment",
         "cert-manager.io/v1:Certificate spire-certificate",

@@ -111,12 +111,6 @@ describe("CertManager", () => {
     chartVersion: "v1.11.5",
   };
   const common = [
-    "apiextensions.k8s.io/v1:CustomResourceDefinition cm-custom-resource-definition-certificaterequests-cert-manager-io",
-    "apiextensions.k8s.io/v1:CustomResourceDefinition cm-custom-resource-definition-certificates-cert-manager-io",
-    "apiextensions.k8s.io/v1:CustomResourceDefinition cm-custom-resource-definition-challenges-acme-cert-manager-io",
-    "apiextensions.k8s.io/v1:CustomResourceDefinition cm-custom-resource-definition-clusterissuers-cert-manager-io",
-    "apiextensions.k8s.io/v1:CustomResourceDefinition cm-custom-resource-definition-issuers-cert-manager-io",
-    "apiextensions.k8s.io/v1:CustomResourceDefinition cm-custom-resource-definition-orders-acme-cert-manager-io",
     "cert-manager.io/v1:Certificate cm-authority",
     "cert-manager.io/v1:Certificate cm-proof",
     "cert-manager.io/v1:ClusterIssuer cm-issuer",

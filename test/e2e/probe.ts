@@ -26,12 +26,20 @@ export interface Probed {
   results: Record<string, string>;
 }
 
-/** Tells the team's rule which pipelines may run beside its own; only the start of a run is compared with it. */
-const admit = async ({ kubectl, team }: ProbeContext, probes: readonly RunnablePipeline[]): Promise<void> => {
+/**
+ * Lets the team's rule admit another pipeline beside the team's own; only the start of a run is compared with it.
+ * @returns what puts the rule back as it was
+ */
+const admit = async ({ kubectl, team }: ProbeContext, probe: RunnablePipeline): Promise<() => Promise<void>> => {
   const own = Object.values(team.pipelines) as unknown as RunnablePipeline[];
-  const rule = teamRuns({ team: team.team, namespace: team.namespace }, [...own, ...probes]);
-  const patch = JSON.stringify({ spec: policySpec(rule) });
-  await kubectl.text(["patch", "validatingadmissionpolicy", rule.name, "--type=merge", `--patch=${patch}`]);
+  const rule = teamRuns({ team: team.team, namespace: team.namespace }, [...own, probe]);
+  const name = ["validatingadmissionpolicy", rule.name];
+  const write = async (spec: unknown): Promise<void> => {
+    await kubectl.text(["patch", ...name, "--type=merge", `--patch=${JSON.stringify({ spec })}`]);
+  };
+  const { spec: before } = (await kubectl.json(["get", ...name])) as { spec: unknown };
+  await write(policySpec(rule));
+  return () => write(before);
 };
 
 /** Starts the run once the API server has read the changed rule, which takes it a moment. */
@@ -87,10 +95,13 @@ export const withPipeline = async <T>(
   const runTemplate = runTemplateOf(model, placement, { runtimeClasses: shared.runtimeClasses, timeout: "10m0s" });
   for (const definition of definitions) await api.create(definition);
   try {
-    await admit(context, [{ name: model.name, runTemplate, params: model.params }]);
-    return await use((params) => start(context, pipelineRun(runTemplate, params)));
+    const putBack = await admit(context, { name: model.name, runTemplate, params: model.params });
+    try {
+      return await use((params) => start(context, pipelineRun(runTemplate, params)));
+    } finally {
+      await putBack();
+    }
   } finally {
-    await admit(context, []);
     for (const definition of definitions) await api.remove(definition);
   }
 };

@@ -77,6 +77,6 @@ export const describeTeams = (
       expect(await objectsOf(kubectl, team.team)).toEqual(own);
       expect(await versionsIn(kubectl, team)).toBe(before);
     },
-    15 * minutes,
+    20 * minutes,
   );
 };

@@ -5,7 +5,7 @@ import type { Server } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gatekeeperObjects } from "../../components/gatekeeper";
+import { gatekeeperCrds, gatekeeperObjects } from "../../components/gatekeeper";
 import type { DeploymentObject, KubernetesObject } from "../../components/lib/manifests";
 import {
   ADMITTED,
@@ -89,7 +89,7 @@ describeWith(
       },
     }));
     const ofKinds = (...kinds: string[]) => objects.filter(({ kind }) => kinds.includes(kind));
-    const first = ofKinds("Namespace", "CustomResourceDefinition");
+    const first = [...ofKinds("Namespace"), ...gatekeeperCrds(source(toolchain, "gatekeeper"))];
     const rights = ofKinds("ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding");
     const accounts = ["shop", "other", "kube-system"].map((namespace) => ({
       apiVersion: "v1",

@@ -33,6 +33,7 @@ describe("a cluster that is made", () => {
     expect(top.sort()).toEqual([
       "pulumi:providers:kubernetes",
       "secure-software-factory:index:ClusterAdmission",
+      "secure-software-factory:index:CustomResourceDefinitions",
       "secure-software-factory:index:HardenedCluster",
       "secure-software-factory:index:KubeProxy",
       "secure-software-factory:index:Network",

@@ -15,6 +15,8 @@ export interface Rendered {
   protect: boolean;
   /** Logical names of what must exist first. */
   dependsOn: string[];
+  /** Logical name of what takes it with it when it goes; empty when it is removed by itself. */
+  deletedWith: string;
 }
 
 /** Everything that a program registered, in the order of its names. */
@@ -48,6 +50,7 @@ interface RegisterRequest {
   getProvider(): string;
   getProtect(): boolean;
   getDependenciesList(): string[];
+  getDeletedwith(): string;
 }
 
 interface MockMonitor {
@@ -98,6 +101,7 @@ export const render = async (
       provider: request.getProvider(),
       protect: request.getProtect(),
       dependsOn: request.getDependenciesList().map(lastPart).sort(),
+      deletedWith: lastPart(request.getDeletedwith()),
     });
   };
   const { stackTraceLimit } = Error;

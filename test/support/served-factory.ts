@@ -2,8 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VERIFIER_NAMESPACE } from "../../policies/admission/gate/records";
 import { NetworkPolicies } from "../../components/lib/network-policies";
-import { spireCrds } from "../../components/spire";
-import { image, readToolchain, source } from "../../stacks/toolchain";
+import { image, readToolchain } from "../../stacks/toolchain";
 import { project } from "../../tools/cli/stack-plan";
 import { type ApiServer, describeWithApiServer, startApiServer } from "../admission/support/api-server";
 import { crds } from "../admission/support/world";
@@ -18,8 +17,7 @@ const controllers = ["namespace-controller", "garbage-collector-controller", "se
 const startFactoryCluster = async (): Promise<ApiServer> => {
   const server = await startApiServer(controllers);
   try {
-    for (const crd of [...crds(), ...spireCrds(source(readToolchain(), "spire-controller-manager"))])
-      await server.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
+    for (const crd of crds()) await server.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd);
     const metadata = { name: VERIFIER_NAMESPACE };
     await server.ask("POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata });
     for (const kind of ["tekton.dev/v1alpha1/verificationpolicies", "spire.spiffe.io/v1alpha1/clusterstaticentries"])

@@ -4,13 +4,13 @@ import { TEAM_LABEL } from "../../../components/lib/labels";
 import type { KubernetesObject } from "../../../components/lib/manifests";
 import { NetworkPolicies } from "../../../components/lib/network-policies";
 import { spireCrds } from "../../../components/spire";
-import { coreObjects } from "../../../components/tekton";
+import { tektonCrds } from "../../../components/tekton";
 import { Team } from "../../../components/team";
 import { unsignedTeamPipeline, verificationPolicyOf } from "../../../pipelines";
 import { type FactoryImages, SYSTEM_NAMESPACE, triggerOf, users } from "../../../policies/admission";
 import { readToolchain, source } from "../../../stacks/toolchain";
 import { teamArgs, testKeys } from "../../pipelines/fixtures";
-import { render, type Rendered, testImage } from "../../support/render";
+import { render, type Rendered } from "../../support/render";
 import { type Answer, type ApiServer, type Requester, startApiServer } from "./api-server";
 
 /** A namespace of the factory's own components. */
@@ -86,23 +86,11 @@ const team = () =>
     egress: { forges: [], registries: [] },
   });
 
-/** Tekton's kinds. */
-export const crds = (): readonly KubernetesObject[] =>
-  coreObjects({
-    source: source(readToolchain(), "tekton"),
-    version: "v0",
-    images: {
-      controller: testImage("controller"),
-      webhook: testImage("webhook"),
-      events: testImage("events"),
-      resolvers: testImage("resolvers"),
-      entrypoint: testImage("entrypoint"),
-      nop: testImage("nop"),
-      shell: testImage("shell"),
-      workingdirinit: testImage("workingdirinit"),
-      sidecarlogresults: testImage("sidecarlogresults"),
-    },
-  }).filter(({ kind }) => kind === "CustomResourceDefinition");
+/** Tekton's and SPIRE's kinds. */
+export const crds = (): readonly KubernetesObject[] => {
+  const toolchain = readToolchain();
+  return [...tektonCrds(source(toolchain, "tekton")), ...spireCrds(source(toolchain, "spire-controller-manager"))];
+};
 
 /** Kinds that are made, in this order, and the plural names by which the API server knows them. */
 const plurals = {
@@ -174,7 +162,7 @@ export const startWorld = async (images = listedImages): Promise<ApiServer> => {
   });
   const ownSpaces = [...new Set([factorySpace, ...images.identityUsers.map(({ namespace }) => namespace)])];
   try {
-    for (const crd of [...crds(), ...spireCrds(source(readToolchain(), "spire-controller-manager"))]) await make(crd);
+    for (const crd of crds()) await make(crd);
     await make(clusterAdmin("everything", EVERYTHING));
     await make(clusterAdmin("stack", "kubeadm:cluster-admins"));
     for (const name of ["jailed", "networked", "foreign"]) await make(runtimeClass(name));

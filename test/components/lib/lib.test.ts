@@ -144,6 +144,19 @@ data: { _example: "long", a: "1" }
     expect(() => manifests.patch("ConfigMap", "gone", () => undefined)).toThrow(/SSF-MANIFEST-002 .*ConfigMap\/gone/);
     expect(() => manifests.patchAll("Secret", () => undefined)).toThrow(/SSF-MANIFEST-002/);
     expect(() => manifests.remove("Secret", "gone")).toThrow(/SSF-MANIFEST-002/);
+    expect(() => manifests.only("Secret")).toThrow(/SSF-MANIFEST-002/);
+    expect(() => manifests.without("Secret")).toThrow(/SSF-MANIFEST-002/);
+  });
+
+  test("a kind can be taken alone, or left out", () => {
+    const kinds = (manifests: Manifests) =>
+      manifests
+        .replaceImages({})
+        .list()
+        .map(({ kind }) => kind);
+    expect(kinds(Manifests.read(directory).only("ConfigMap"))).toEqual(["ConfigMap"]);
+    const rest = Manifests.read(directory).without("ConfigMap").replaceImages(ours);
+    expect(kinds(rest)).toEqual(["Deployment"]);
   });
 
   test("settings: known ones are overridden, unknown ones refused, examples dropped", () => {
