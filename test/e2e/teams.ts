@@ -39,9 +39,9 @@ const versionsIn = async (kubectl: Kubectl, { namespace }: StackOutputs["team"])
     "--output=jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{'\\n'}{end}",
   ]);
 
-/** Asks every second until nothing is left, for at most a minute. */
+/** Asks every second until nothing is left, for at most three minutes. */
 const untilGone = async (left: () => Promise<string[]>): Promise<void> => {
-  for (let seconds = 0; seconds < 60 && (await left()).length > 0; seconds++) await setTimeout(1000);
+  for (let seconds = 0; seconds < 180 && (await left()).length > 0; seconds++) await setTimeout(1000);
   expect(await left()).toEqual([]);
 };
 
