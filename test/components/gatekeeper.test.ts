@@ -176,8 +176,12 @@ describe("Gatekeeper", () => {
   });
 
   test("starts once the certificate is there, and is asked once it runs", () => {
+    expect(rendering.get("gatekeeper-service-account-gatekeeper-admin").dependsOn).toContain("gatekeeper-certificate");
+    expect(rendering.get("gatekeeper-service-gatekeeper-webhook-service").dependsOn).toContain(
+      "gatekeeper-service-account-gatekeeper-admin",
+    );
     expect(rendering.get("gatekeeper-deployment-gatekeeper-controller-manager").dependsOn).toContain(
-      "gatekeeper-certificate",
+      "gatekeeper-service-gatekeeper-webhook-service",
     );
     const webhook = rendering.get(
       "gatekeeper-validating-webhook-configuration-gatekeeper-validating-webhook-configuration",
