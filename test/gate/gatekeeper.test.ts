@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gatekeeperCrds, gatekeeperObjects } from "../../components/gatekeeper";
 import type { DeploymentObject, KubernetesObject } from "../../components/lib/manifests";
+import { deadlines } from "../../policies/admission/gate/deadlines";
 import {
   ADMITTED,
   imageProvenance,
@@ -255,7 +256,7 @@ describeWith(
   });
 
   test("a provider that is slow, or gone, admits nothing", async () => {
-    delay = 7000;
+    delay = (deadlines.providerSeconds + 1) * 1000;
     const slow = await start("a");
     expect([slow.status, slow.message]).toEqual([403, expect.stringMatching(/SSF-GATE-004 .*deadline exceeded/)]);
     provider.closeAllConnections();
