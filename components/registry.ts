@@ -134,7 +134,7 @@ export class Registry extends pulumi.ComponentResource {
             `--reader=${args.reader}`,
           ],
           probe: { httpGet: { path: "/", port: REGISTRY_PORT, scheme: "HTTPS" } },
-          resources: resources({ cpu: "50m", memory: "32Mi" }, { cpu: "1", memory: "256Mi" }),
+          resources: resources({ cpu: "20m", memory: "32Mi" }, { cpu: "1", memory: "256Mi" }),
         },
         behind: {
           name: "distribution",
@@ -147,7 +147,7 @@ export class Registry extends pulumi.ComponentResource {
             },
             { name: "OTEL_TRACES_EXPORTER", value: "none" },
           ],
-          resources: resources({ cpu: "50m", memory: "64Mi" }, { cpu: "1", memory: "512Mi" }),
+          resources: resources({ cpu: "30m", memory: "64Mi" }, { cpu: "1", memory: "512Mi" }),
         },
         dependsOn: nodes,
       },

@@ -137,7 +137,7 @@ export class Rekor extends pulumi.ComponentResource {
               initContainers: [...databaseAndTree(args.images.rekor), proxy.container],
               containers: [
                 {
-                  ...part("rekor", args.images.rekor, REKOR_SCRIPT, { cpu: "50m", memory: "64Mi" }),
+                  ...part("rekor", args.images.rekor, REKOR_SCRIPT, { cpu: "20m", memory: "64Mi" }),
                   readinessProbe: proxy.probe,
                   livenessProbe: { ...proxy.probe, initialDelaySeconds: 10, periodSeconds: 20 },
                   volumeMounts: [

@@ -75,6 +75,20 @@ describe("a kind cluster's configuration", () => {
     });
   });
 
+  test("leaves most of a small node to builds", () => {
+    const { files } = made();
+    const kept = Object.entries(files)
+      .filter(([name]) => name.startsWith("patches/"))
+      .map(([name, text]) => [/[^/]+(?=0\+)/.exec(name)?.[0], /cpu: (\S+)/.exec(text)?.[1]]);
+    expect(Object.fromEntries(kept)).toEqual({
+      corednsdeployment: "50m",
+      etcd: undefined,
+      "kube-apiserver": undefined,
+      "kube-controller-manager": "50m",
+      "kube-scheduler": "20m",
+    });
+  });
+
   test("takes no TLS before 1.2, at the API server, its kubelets and etcd", () => {
     const { patch } = made();
     expect(patch("ClusterConfiguration")).toMatchObject({
