@@ -9,5 +9,5 @@ module.exports = {
   reporters: ["default", "<rootDir>/test/support/summary-reporter.js"],
   maxWorkers: 2,
   // Tests share the machine with a factory that comes up; one that hangs is ended all the same.
-  testTimeout: 60_000,
+  testTimeout: 120_000,
 };

@@ -249,7 +249,7 @@ describe("a program", () => {
         await shop.close();
       }
     },
-    5 * minutes,
+    10 * minutes,
   );
 });
 

@@ -65,7 +65,7 @@ export class Shop {
     const { api, kubectl } = this.context;
     await api.create(service(image));
     const running = "--for=jsonpath={.status.phase}=Running";
-    await kubectl.text(["wait", `--namespace=${shop}`, running, "--timeout=120s", "pod/service"]);
+    await kubectl.text(["wait", `--namespace=${shop}`, running, "--timeout=300s", "pod/service"]);
   }
 
   /** Asks whether the image may run; fails with what the gate says when it may not. */
