@@ -25,9 +25,13 @@ const stackOf = (config: Config): Promise<pulumi.Inputs> | pulumi.Inputs => {
 const refusal = ({ message }: FactoryError): pulumi.RunError =>
   Object.assign(new pulumi.RunError(message), { stack: message });
 
+/** Those that the stack has; about one that is undefined the engine would warn. */
+const present = (outputs: pulumi.Inputs): pulumi.Inputs =>
+  Object.fromEntries(Object.entries(outputs).filter(([, output]) => output !== undefined));
+
 export = async (): Promise<pulumi.Inputs> => {
   try {
-    return await stackOf(readConfig());
+    return present(await stackOf(readConfig()));
   } catch (error) {
     throw error instanceof FactoryError ? refusal(error) : error;
   }

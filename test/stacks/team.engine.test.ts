@@ -33,8 +33,8 @@ describeWithFactory("teams, by the real engine, on a real API server", (served) 
     ${up(team)}`;
 
   test("are made from their files, each with namespace, rule, identity and record", async () => {
-    await served.checkout.output(make("payments"));
-    await served.checkout.output(make("shop"));
+    for (const team of ["payments", "shop"])
+      expect(await served.checkout.output(make(team))).not.toContain("Undefined value");
     for (const team of ["payments", "shop"])
       expect((await standing(team)).map((one) => one.replace(/(-[0-9a-f]{12})? \d+$/, ""))).toEqual([
         `team-${team}`,
