@@ -192,20 +192,20 @@ export class Manifests {
 
   /** Edits every object of a kind, of which there must be at least one. */
   patchAll<K extends keyof PatchableKinds>(kind: K, change: Patch<PatchableKinds[K]>): this {
-    const found = this.objects.filter((object) => object.kind === kind);
-    if (found.length === 0) throw this.missing(kind, "(any)");
-    for (const object of found) change(object as PatchableKinds[K]);
+    for (const object of this.ofKind(kind)) change(object as PatchableKinds[K]);
     return this;
   }
 
   /** Keeps the objects of a kind, of which there must be at least one, and leaves every other out. */
   only(kind: string): this {
-    return this.keep(kind, (object) => object.kind === kind);
+    this.objects.splice(0, this.objects.length, ...this.ofKind(kind));
+    return this;
   }
 
   /** Leaves out the objects of a kind, of which there must be at least one. */
   without(kind: string): this {
-    return this.keep(kind, (object) => object.kind !== kind);
+    for (const { metadata } of this.ofKind(kind)) this.remove(kind, metadata.name);
+    return this;
   }
 
   /** Leaves one object out. */
@@ -258,10 +258,10 @@ export class Manifests {
     return this.objects;
   }
 
-  private keep(kind: string, isKept: (object: KubernetesObject) => boolean): this {
-    if (!this.objects.some((object) => object.kind === kind)) throw this.missing(kind, "(any)");
-    this.objects.splice(0, this.objects.length, ...this.objects.filter(isKept));
-    return this;
+  private ofKind(kind: string): KubernetesObject[] {
+    const found = this.objects.filter((object) => object.kind === kind);
+    if (found.length === 0) throw this.missing(kind, "(any)");
+    return found;
   }
 
   private find(kind: string, name: string): KubernetesObject {

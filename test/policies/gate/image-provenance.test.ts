@@ -1,4 +1,3 @@
-import { deadlines } from "../../../policies/admission/gate/deadlines";
 import { imageProvenance, PROVIDER_OBJECT, providerSpec } from "../../../policies/admission/gate/image-provenance";
 import { type GateObject, workloadConstraint } from "../../../policies/admission/gate/template";
 import { describeWith } from "../../support/programs";
@@ -115,7 +114,7 @@ test("the provider may take as long as it is given, and shows a certificate of t
   expect(PROVIDER_OBJECT).toMatchObject({ kind: "Provider", metadata: { name: "image-provenance" } });
   expect(providerSpec("https://gate.test/verify", "PEM")).toEqual({
     url: "https://gate.test/verify",
-    timeout: deadlines.providerSeconds,
+    timeout: 7,
     caBundle: "UEVN",
   });
   expect(JSON.stringify(imageProvenance)).toContain('external_data({\\"provider\\": \\"image-provenance\\"');
